@@ -1,0 +1,1 @@
+//! The cache file (being built).

@@ -1,0 +1,1 @@
+//! Sizes, durations and other values as people write them.

@@ -1,0 +1,152 @@
+//! What front ends and the tuner see: a range of bytes.
+//!
+//! `try_read` and `try_write` answer hits at once on the caller's thread and never wait; the async calls do the
+//! rest. Every check that does not depend on the content (range, read-only) is made here, once.
+
+use std::ops::Deref;
+
+use bytes::Bytes;
+
+use crate::block_cache::{BlockCache, HeldBytes};
+use crate::direct::Direct;
+use crate::error::{Error, ErrorKind, Result};
+use crate::geometry::Geometry;
+
+/// A volume of bytes. All methods take `&self` and may be called from any thread.
+pub struct Volume {
+    geometry: Geometry,
+    read_only: bool,
+    blocks: Blocks,
+}
+
+/// With a block cache, or without one (`--block-cache-size=0`, shared-disk mode).
+pub(crate) enum Blocks {
+    Cached(BlockCache),
+    Direct(Direct),
+}
+
+/// The bytes of a hit: in the caller's scratch buffer, or held in the cache without a copy.
+pub enum HitBytes<'a> {
+    Copied(&'a [u8]),
+    Held(HeldBytes),
+}
+
+impl Deref for HitBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Held(bytes) => bytes,
+        }
+    }
+}
+
+impl Volume {
+    pub(crate) fn new(geometry: Geometry, read_only: bool, blocks: Blocks) -> Self {
+        Self { geometry, read_only, blocks }
+    }
+
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Reads at once if all of it is in memory, else `None`. `scratch` is overwritten (and grown) when the
+    /// bytes must be assembled; keep one per thread.
+    pub fn try_read<'a>(&self, offset: u64, len: usize, scratch: &'a mut Vec<u8>) -> Option<Result<HitBytes<'a>>> {
+        if let Err(error) = self.check(offset, len as u64) {
+            return Some(Err(error));
+        }
+        match &self.blocks {
+            Blocks::Cached(cache) => cache.try_read(offset, len, scratch),
+            Blocks::Direct(_) => None,
+        }
+    }
+
+    /// Takes in as many leading bytes as it can without waiting and answers how many. Hand the rest to
+    /// [`Volume::write`].
+    pub fn try_write(&self, offset: u64, data: &[u8]) -> Result<usize> {
+        self.check_write(offset, data.len() as u64)?;
+        match &self.blocks {
+            Blocks::Cached(cache) => cache.try_write(offset, data),
+            Blocks::Direct(_) => Ok(0),
+        }
+    }
+
+    /// Reads `len` bytes.
+    ///
+    /// # Errors
+    /// `OutOfRange`, or the error of the first block that could not be had.
+    pub async fn read(&self, offset: u64, len: usize) -> Result<Bytes> {
+        self.check(offset, len as u64)?;
+        match &self.blocks {
+            Blocks::Cached(cache) => cache.read(offset, len).await,
+            Blocks::Direct(direct) => direct.read(offset, len).await,
+        }
+    }
+
+    /// Writes; when it returns the bytes are in the cache (in the store in sync mode or without a cache).
+    pub async fn write(&self, offset: u64, data: Bytes) -> Result<()> {
+        self.check_write(offset, data.len() as u64)?;
+        match &self.blocks {
+            Blocks::Cached(cache) => cache.write(offset, data).await,
+            Blocks::Direct(direct) => direct.write(offset, data).await,
+        }
+    }
+
+    /// Makes a range zero (punch hole, zero range, discard): whole blocks are deleted from the store.
+    pub async fn zero(&self, offset: u64, len: u64) -> Result<()> {
+        self.check_write(offset, len)?;
+        match &self.blocks {
+            Blocks::Cached(cache) => cache.zero(offset, len).await,
+            Blocks::Direct(direct) => direct.zero(offset, len).await,
+        }
+    }
+
+    /// Returns when everything written before the call is durable in the sense of
+    /// [`Durability`](crate::settings::Durability), or with the permanent error that prevents it.
+    pub async fn flush(&self) -> Result<()> {
+        match &self.blocks {
+            Blocks::Cached(cache) => cache.flush().await,
+            Blocks::Direct(direct) => direct.flush().await,
+        }
+    }
+
+    /// Reads every block that may be non-zero into the cache, as far as it has room (`s3b warm`, `--preload`).
+    /// Answers how many blocks were read.
+    pub async fn preload(&self) -> Result<u64> {
+        match &self.blocks {
+            Blocks::Cached(cache) => cache.preload().await,
+            Blocks::Direct(_) => Ok(0),
+        }
+    }
+
+    /// Stores everything, waiting as long as it takes, and stops background work.
+    pub(crate) async fn close(&self) -> Result<()> {
+        match &self.blocks {
+            Blocks::Cached(cache) => cache.close().await,
+            Blocks::Direct(direct) => direct.close().await,
+        }
+    }
+
+    fn check(&self, offset: u64, len: u64) -> Result<()> {
+        match offset.checked_add(len) {
+            Some(end) if end <= self.geometry.size() => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::OutOfRange,
+                format!("{len} bytes at {offset} reach past the volume's end at {}", self.geometry.size()),
+            )),
+        }
+    }
+
+    fn check_write(&self, offset: u64, len: u64) -> Result<()> {
+        if self.read_only {
+            return Err(Error::new(ErrorKind::ReadOnly, "the volume is read-only"));
+        }
+        self.check(offset, len)
+    }
+}
