@@ -27,7 +27,15 @@ impl Cpu {
 
     /// Runs `work` over about `bytes` bytes of input.
     pub async fn run<T: Send + 'static>(&self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let Some(pool) = self.pool.as_ref().filter(|_| bytes >= INLINE_BYTES) else {
+        if bytes < INLINE_BYTES {
+            return work();
+        }
+        self.block(work).await
+    }
+
+    /// Runs `work` that waits for a local disk.
+    pub async fn block<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let Some(pool) = &self.pool else {
             return work();
         };
         let _permit = pool.acquire().await.expect("the semaphore is never closed");

@@ -1,51 +1,468 @@
-//! The block cache (being built).
+//! The block cache: write-back, in memory and optionally in a cache file.
+//!
+//! Adds hits without waiting, coalescing of writes, a flush that is a barrier, read-ahead and survival of restarts. Never
+//! hashes, compresses or does I/O under its lock, never reads a block before a partial write, never drops a write.
+//!
+//! Why a pure core under one lock: the lock is held for a table look-up and at most 64 KiB of copying, so a hit costs well
+//! under a microsecond; one lock makes every interleaving a sequence of core calls that tests can enumerate.
+//! The downside is that two threads copying hits take turns; the front end's system calls dwarf that.
+//!
+//! `core` decides what is legal and when, `driver` carries it out, `disk` is the cache file.
 
+mod barrier;
+mod buffer;
+mod content;
+mod core;
 pub mod disk;
+mod driver;
+mod oldest;
+mod persister;
+mod readahead;
+mod recency;
 pub mod sectors;
+mod sizing;
 
-use std::ops::Deref;
+use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::try_join_all;
+use futures::stream;
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 
+pub use self::buffer::HeldBytes;
+use self::buffer::Buffer;
+use self::content::{Base, COPY_LIMIT};
+use self::core::{Access, Blocked, Core, Wake, Want};
+use self::disk::{CacheFile, Loaded};
+use self::driver::Shared;
+pub use self::sizing::{CacheBlocks, resolve_size};
+use crate::cpu::Cpu;
 use crate::error::Result;
+use crate::geometry::{BlockNumber, Geometry, Piece};
+use crate::settings::{BlockCacheSettings, Durability, RetrySettings};
+use crate::stats::Stats;
+use crate::store::BlockStore;
 use crate::volume::HitBytes;
 
-pub struct BlockCache {}
+/// An open cache file and what was in it.
+pub struct OpenFile {
+    pub file: Arc<CacheFile>,
+    pub loaded: Loaded,
+}
 
-/// Bytes of one block, held without a copy.
-pub struct HeldBytes(Bytes);
+/// What a cache is made of besides its settings.
+pub struct CacheParts {
+    pub store: Arc<dyn BlockStore>,
+    pub cpu: Cpu,
+    pub stats: Arc<Stats>,
+    pub file: Option<OpenFile>,
+    pub durability: Durability,
+    /// Capacity in blocks, from [`resolve_size`].
+    pub blocks: CacheBlocks,
+}
 
-impl Deref for HeldBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
+/// See the module. Needs a tokio runtime; calls that do not wait may come from any thread.
+pub struct BlockCache {
+    shared: Arc<Shared>,
+    geometry: Geometry,
+    sync: bool,
+    durability: Durability,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl BlockCache {
-    pub fn try_read<'a>(&self, _offset: u64, _len: usize, _scratch: &'a mut Vec<u8>) -> Option<Result<HitBytes<'a>>> {
-        None
+    /// Opens the cache and starts its driver on the current runtime.
+    pub fn open(settings: &BlockCacheSettings, retry: &RetrySettings, parts: CacheParts) -> Result<Self> {
+        let geometry = parts.store.geometry();
+        let config = sizing::config(settings, retry, geometry, parts.blocks, parts.file.is_some());
+        let mut core = Core::new(config, parts.stats.clone());
+        let file = match parts.file {
+            Some(OpenFile { file, loaded }) => {
+                for block in loaded.blocks {
+                    let image = match &block.mask {
+                        Some(_) => Some(persister::read_slot(&file, block.block, block.slot, geometry.block_size())?),
+                        None => None,
+                    };
+                    core.restore(block, image, settings.no_verify || settings.offline);
+                }
+                Some(file)
+            }
+            None => None,
+        };
+        let shared = Arc::new(Shared::new(core, parts.store, parts.cpu, parts.stats, file));
+        let mut tasks = vec![tokio::spawn(driver::drive(shared.clone()))];
+        if shared.file.is_some() {
+            tasks.push(tokio::spawn(persister::run(shared.clone(), settings.write_delay)));
+        }
+        Ok(Self {
+            shared,
+            geometry,
+            sync: settings.sync,
+            durability: parts.durability,
+            tasks: Mutex::new(tasks),
+        })
     }
-    pub fn try_write(&self, _offset: u64, _data: &[u8]) -> Result<usize> {
-        Ok(0)
+
+    pub fn try_read<'a>(&self, offset: u64, len: usize, scratch: &'a mut Vec<u8>) -> Option<Result<HitBytes<'a>>> {
+        let mut pieces = self.geometry.pieces(offset, len as u64);
+        let first = pieces.next()?;
+        if len > COPY_LIMIT && first.len as usize == len {
+            let held = self.shared.step(|core, now| {
+                let held = core.hit(first, now)?.hold(first.range())?;
+                core.note_read(first.block, first.block, false);
+                Some(held)
+            });
+            if let Some(held) = held {
+                self.shared.stats.block_cache.read_hits.increment();
+                return Some(Ok(HitBytes::Held(held)));
+            }
+        }
+        if scratch.len() < len {
+            scratch.resize(len, 0);
+        }
+        let out = &mut scratch[..len];
+        if !self.copy_pieces(offset, out) {
+            return None;
+        }
+        self.shared.stats.block_cache.read_hits.increment();
+        Some(Ok(HitBytes::Copied(out)))
     }
-    pub async fn read(&self, _offset: u64, _len: usize) -> Result<Bytes> {
-        Ok(Bytes::new())
+
+    pub fn try_write(&self, offset: u64, data: &[u8]) -> Result<usize> {
+        if self.sync {
+            return Ok(0);
+        }
+        Ok(self.write_some(offset, data.len() as u64, Some(data), false).0 as usize)
     }
-    pub async fn write(&self, _offset: u64, _data: Bytes) -> Result<()> {
-        Ok(())
+
+    pub async fn read(&self, offset: u64, len: usize) -> Result<Bytes> {
+        let mut out = vec![0; len];
+        if len == 0 || self.copy_pieces(offset, &mut out) {
+            return Ok(out.into());
+        }
+        self.shared.stats.block_cache.read_misses.increment();
+        let (first, last) = self.block_range(offset, len as u64);
+        {
+            let mut parts = Vec::new();
+            let mut rest = &mut out[..];
+            for piece in self.geometry.pieces(offset, len as u64) {
+                let (part, tail) = rest.split_at_mut(piece.len as usize);
+                rest = tail;
+                parts.push(self.read_piece(piece, part));
+            }
+            let all = try_join_all(parts);
+            tokio::pin!(all);
+            // The first poll registers all demands, before any read-ahead.
+            let early = futures::poll!(&mut all);
+            self.shared.step(|core, _| core.note_read(first, last, true));
+            match early {
+                Poll::Ready(done) => done?,
+                Poll::Pending => all.await?,
+            };
+        }
+        Ok(out.into())
     }
-    pub async fn zero(&self, _offset: u64, _len: u64) -> Result<()> {
-        Ok(())
+
+    pub async fn write(&self, offset: u64, data: Bytes) -> Result<()> {
+        self.write_all(offset, data.len() as u64, Some(&data)).await?;
+        if self.sync { self.flush_store().await } else { Ok(()) }
     }
+
+    pub async fn zero(&self, offset: u64, len: u64) -> Result<()> {
+        self.write_all(offset, len, None).await?;
+        if self.sync { self.flush_store().await } else { Ok(()) }
+    }
+
     pub async fn flush(&self) -> Result<()> {
-        Ok(())
+        match self.durability {
+            Durability::None => Ok(()),
+            Durability::Journal if self.shared.lock().has_file() => match self.flush_file().await {
+                Ok(()) => Ok(()),
+                // The cache file went out of use meanwhile: the store is the only durable place left.
+                Err(_) if !self.shared.lock().has_file() => self.flush_store().await,
+                Err(error) => Err(error),
+            },
+            Durability::Journal | Durability::Store => self.flush_store().await,
+        }
     }
+
+    /// Reads what may be non-zero into free room; the rest of the volume is known zero or left alone.
     pub async fn preload(&self) -> Result<u64> {
-        Ok(0)
+        let found = Arc::new(Mutex::new(Vec::new()));
+        let sink = found.clone();
+        self.shared.store.survey(Arc::new(move |blocks: &[BlockNumber]| sink.lock().extend_from_slice(blocks))).await?;
+        let mut blocks = std::mem::take(&mut *found.lock());
+        blocks.sort_unstable();
+        let (room, parallel) = self.shared.step(|core, _| (core.free_room(), core.threads()));
+        blocks.truncate(room as usize);
+        let len = self.geometry.block_size();
+        let mut reads = stream::iter(blocks)
+            .map(|block| self.preload_block(Piece { block, start: 0, len }))
+            .buffer_unordered(parallel as usize);
+        let mut count = 0;
+        while let Some(result) = reads.next().await {
+            result?;
+            count += 1;
+        }
+        Ok(count)
     }
+
+    /// Stores everything, for as long as it takes, then stops.
     pub async fn close(&self) -> Result<()> {
+        self.shared.step(|core, _| core.drain());
+        while let Err(error) = self.flush_store().await {
+            let dirty = self.shared.lock().dirty();
+            tracing::error!("{dirty} blocks are still not stored, trying on: {error}");
+            let pause = self.shared.lock().longest_backoff();
+            crate::clock::sleep(pause).await;
+        }
+        for task in self.tasks.lock().drain(..) {
+            task.abort();
+        }
+        if let Some(file) = &self.shared.file {
+            persister::carry_all(&self.shared, file).await;
+        }
+        let synced = self.shared.store.sync().await;
+        self.shared.store.close().await;
+        synced
+    }
+
+    async fn preload_block(&self, piece: Piece) -> Result<()> {
+        let result = self.wait_for(piece).await;
+        self.shared.step(|core, _| core.pass_on_room());
+        result.map(|_| ())
+    }
+
+    fn block_range(&self, offset: u64, len: u64) -> (BlockNumber, BlockNumber) {
+        let size = u64::from(self.geometry.block_size());
+        (BlockNumber((offset / size) as u32), BlockNumber(((offset + len - 1) / size) as u32))
+    }
+
+    /// Copies all of a range out of the cache, or `false`.
+    fn copy_pieces(&self, offset: u64, out: &mut [u8]) -> bool {
+        let (first, last) = self.block_range(offset, out.len() as u64);
+        let mut pieces = self.geometry.pieces(offset, out.len() as u64).peekable();
+        let mut at = 0;
+        while pieces.peek().is_some() {
+            let mut large = None;
+            let hit = self.shared.step(|core, now| {
+                let mut copied = 0;
+                while let Some(piece) = pieces.next_if(|piece| copied == 0 || copied + piece.len as usize <= COPY_LIMIT) {
+                    let part = &mut out[at..at + piece.len as usize];
+                    if let Some(content) = core.hit(piece, now) {
+                        if part.len() > COPY_LIMIT {
+                            large = Some(piece);
+                        } else {
+                            content.copy_out(piece.start as usize, part);
+                        }
+                    } else if core.is_absent(piece.block) && self.shared.store.known_zero(piece.block) {
+                        part.fill(0);
+                    } else {
+                        return false;
+                    }
+                    at += piece.len as usize;
+                    copied += piece.len as usize;
+                }
+                if pieces.peek().is_none() {
+                    core.note_read(first, last, false);
+                }
+                true
+            });
+            if !hit {
+                return false;
+            }
+            if let Some(piece) = large
+                && !self.copy_large(piece, &mut out[at - piece.len as usize..at])
+            {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Copies a piece above the limit: outside the lock where one buffer has it, else bit by bit.
+    fn copy_large(&self, piece: Piece, out: &mut [u8]) -> bool {
+        if let Some(held) = self.shared.step(|core, now| core.hit(piece, now)?.hold(piece.range())) {
+            out.copy_from_slice(&held);
+            return true;
+        }
+        out.chunks_mut(COPY_LIMIT).enumerate().all(|(i, part)| {
+            let start = piece.start + (i * COPY_LIMIT) as u32;
+            let piece = Piece { block: piece.block, start, len: part.len() as u32 };
+            self.shared.step(|core, now| core.hit(piece, now).map(|content| content.copy_out(start as usize, part)).is_some())
+        })
+    }
+
+    async fn read_piece(&self, piece: Piece, out: &mut [u8]) -> Result<()> {
+        let mut waited = false;
+        loop {
+            let hit = if out.len() > COPY_LIMIT {
+                self.copy_large(piece, out)
+            } else {
+                self.shared.step(|core, now| {
+                    core.hit(piece, now).map(|content| content.copy_out(piece.start as usize, out)).is_some()
+                })
+            };
+            let done = hit
+                || match self.wait_for(piece).await? {
+                    Some(Base::Memory(buffer)) => {
+                        out.copy_from_slice(&buffer[piece.range()]);
+                        true
+                    }
+                    Some(Base::Zero) => {
+                        out.fill(0);
+                        true
+                    }
+                    _ => false,
+                };
+            waited |= !hit;
+            if done {
+                if waited {
+                    self.shared.step(|core, _| core.pass_on_room());
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until something about a piece changed; answers its block's content where it is at hand.
+    async fn wait_for(&self, piece: Piece) -> Result<Option<Base>> {
+        let mut queued = false;
+        loop {
+            let known_zero = self.shared.store.known_zero(piece.block);
+            let waiter = self.shared.step_waiting(|core, now| {
+                let want = core.want(piece, now, known_zero);
+                if queued {
+                    core.pass_on_room();
+                }
+                match want {
+                    Want::Ready => Err(Ok(None)),
+                    Want::Zero => Err(Ok(Some(Base::Zero))),
+                    Want::Failed(error) => Err(Err(error)),
+                    Want::Wait(ticket) => Ok(ticket),
+                    Want::NoRoom => Ok(core.wait_for_room(queued)),
+                }
+            });
+            let waiter = match waiter {
+                Ok(waiter) => waiter,
+                Err(answer) => return answer,
+            };
+            match waiter.await {
+                Wake::Failed(error) => {
+                    self.shared.step(|core, _| core.pass_on_room());
+                    return Err(error);
+                }
+                Wake::Block(base) => return Ok(Some(base)),
+                Wake::Room => queued = true,
+                Wake::Retry | Wake::Flushed => return Ok(None),
+            }
+        }
+    }
+
+    async fn write_all(&self, offset: u64, len: u64, data: Option<&[u8]>) -> Result<()> {
+        let mut done = 0;
+        let mut queued = false;
+        while done < len {
+            let rest = data.map(|data| &data[done as usize..]);
+            let (taken, blocked) = self.write_some(offset + done, len - done, rest, queued);
+            done += taken;
+            if queued {
+                self.shared.step(|core, _| core.pass_on_room());
+            }
+            match blocked {
+                None => tokio::task::yield_now().await,
+                Some(Blocked::Room) => {
+                    let again = queued && taken == 0;
+                    let waiter = self.shared.step_waiting(|core, _| Ok::<_, ()>(core.wait_for_room(again)));
+                    if let Ok(waiter) = waiter {
+                        waiter.await;
+                    }
+                    queued = true;
+                }
+                Some(Blocked::Bytes(piece)) => {
+                    self.wait_for(piece).await?;
+                    queued = true;
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Writes leading bytes until it would have to wait, or has done a good deal. Answers how many and why not more.
+    fn write_some(&self, offset: u64, len: u64, data: Option<&[u8]>, queued: bool) -> (u64, Option<Blocked>) {
+        let mut done = 0;
+        for piece in self.geometry.pieces(offset, len) {
+            let bytes = data.map(|data| &data[done as usize..done as usize + piece.len as usize]);
+            let (taken, blocked) = self.write_piece(piece, bytes, queued);
+            done += u64::from(taken);
+            if blocked.is_some() {
+                return (done, blocked);
+            }
+        }
+        (done, None)
+    }
+
+    fn write_piece(&self, piece: Piece, bytes: Option<&[u8]>, queued: bool) -> (u32, Option<Blocked>) {
+        let known_zero = self.shared.store.known_zero(piece.block);
+        let access = |now| Access { now, known_zero, queued };
+        let whole = piece.len == self.geometry.block_size();
+        let large = piece.len as usize > COPY_LIMIT;
+        if whole && (bytes.is_none() || large && self.shared.lock().wants_new_base(piece.block)) {
+            // Made outside the lock.
+            let base = bytes.map_or(Base::Zero, |bytes| Base::Memory(Buffer::copy_of(bytes)));
+            self.shared.stats.block_cache.copied_bytes.add(bytes.map_or(0, |bytes| bytes.len() as u64));
+            return match self.shared.step(|core, now| core.replace(piece.block, base, access(now))) {
+                Ok(()) => (piece.len, None),
+                Err(blocked) => (0, Some(blocked)),
+            };
+        }
+        let mut done = 0;
+        while done < piece.len {
+            let len = (piece.len - done).min(COPY_LIMIT as u32);
+            let part = Piece { block: piece.block, start: piece.start + done, len };
+            let bytes = bytes.map(|bytes| &bytes[done as usize..(done + len) as usize]);
+            if let Err(blocked) = self.shared.step(|core, now| core.write(part, bytes, access(now))) {
+                return (done, Some(blocked));
+            }
+            done += len;
+        }
+        (done, None)
+    }
+
+    async fn flush_store(&self) -> Result<()> {
+        self.wait_flushed(|core| core.flush()).await?;
+        // The file must not keep an older dirty version of what is stored: it would be replayed after a crash.
+        if self.shared.lock().has_file()
+            && let Err(error) = self.flush_file().await
+        {
+            tracing::warn!("{error}");
+        }
+        self.shared.store.sync().await
+    }
+
+    async fn flush_file(&self) -> Result<()> {
+        self.wait_flushed(|core| core.flush_file()).await
+    }
+
+    async fn wait_flushed(&self, start: impl FnOnce(&mut Core) -> Option<core::Ticket>) -> Result<()> {
+        match self.shared.step_waiting(|core, _| start(core).ok_or(())) {
+            Err(()) => Ok(()),
+            Ok(waiter) => match waiter.await {
+                Wake::Failed(error) => Err(error),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+impl Drop for BlockCache {
+    /// Without [`BlockCache::close`]: as after a crash, nothing more is stored.
+    fn drop(&mut self) {
+        for task in self.tasks.lock().drain(..) {
+            task.abort();
+        }
     }
 }

@@ -1,0 +1,343 @@
+//! What is known of one block's bytes: a base, and on top of it an overlay of written sectors.
+//!
+//! The base is the whole block as last fetched, stored or written whole. It may be shared with a store or a reply
+//! and is then never written: new bytes go to the overlay, which is read first, and are folded into the base once it
+//! is unshared again. A block without a base is incomplete: only the overlay's sectors are known. Every operation
+//! costs O(bytes touched); callers pass at most [`COPY_LIMIT`] bytes at a time, because they hold the cache's lock.
+
+use std::ops::Range;
+
+use super::buffer::{Buffer, HeldBytes};
+use super::sectors::SectorMask;
+use crate::geometry::SECTOR;
+
+/// Most bytes copied under the cache's lock in one go.
+pub(crate) const COPY_LIMIT: usize = 64 << 10;
+
+#[derive(Clone)]
+pub(crate) enum Base {
+    /// Unknown: the block is incomplete.
+    Absent,
+    /// All zero.
+    Zero,
+    Memory(Buffer),
+    /// Whole in the cache file, not in memory.
+    File,
+}
+
+/// Sectors written over the base. The buffer is never shared.
+pub(crate) struct Overlay {
+    buffer: Buffer,
+    mask: SectorMask,
+}
+
+pub(crate) struct Content {
+    pub(crate) base: Base,
+    pub(crate) overlay: Option<Box<Overlay>>,
+}
+
+/// How much of a byte range can be read from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    Yes,
+    /// All of it is known, some only in the cache file.
+    InFile,
+    No,
+}
+
+/// The outcome of one folding step.
+pub(crate) enum Fold {
+    /// No overlay (any more): the base is everything.
+    Done,
+    /// A piece was folded, more remains.
+    More,
+    /// The base is shared; writing into it needs a private copy first.
+    Shared(Buffer),
+    /// The base must be loaded from the cache file first.
+    InFile,
+    /// There is no base.
+    Incomplete,
+}
+
+impl Content {
+    pub(crate) fn new(base: Base) -> Self {
+        Self { base, overlay: None }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        !matches!(self.base, Base::Absent)
+    }
+
+    pub(crate) fn is_zero(&self) -> bool {
+        matches!(self.base, Base::Zero) && self.overlay.is_none()
+    }
+
+    /// The mask of an incomplete block.
+    pub(crate) fn incomplete_mask(&self) -> Option<&SectorMask> {
+        if self.is_complete() { None } else { self.overlay.as_ref().map(|overlay| &overlay.mask) }
+    }
+
+    pub(crate) fn known(&self, range: Range<usize>) -> Known {
+        match self.base {
+            Base::Zero | Base::Memory(_) => Known::Yes,
+            Base::Absent | Base::File => {
+                let covered = self.overlay.as_ref().is_some_and(|overlay| overlay.mask.contains_all(touched(&range)));
+                match self.base {
+                    _ if covered => Known::Yes,
+                    Base::File => Known::InFile,
+                    _ => Known::No,
+                }
+            }
+        }
+    }
+
+    /// Copies known bytes from `start` into `out`. Bytes that are not [`Known::Yes`] must not be asked for.
+    pub(crate) fn copy_out(&self, start: usize, out: &mut [u8]) {
+        let range = start..start + out.len();
+        debug_assert_eq!(self.known(range.clone()), Known::Yes);
+        match &self.base {
+            Base::Memory(buffer) => out.copy_from_slice(&buffer[range.clone()]),
+            Base::Zero => out.fill(0),
+            Base::Absent | Base::File => {}
+        }
+        if let Some(overlay) = &self.overlay {
+            overlay.copy_over(range, out);
+        }
+    }
+
+    /// The bytes without a copy, where one buffer has them all.
+    pub(crate) fn hold(&self, range: Range<usize>) -> Option<HeldBytes> {
+        match (&self.base, &self.overlay) {
+            (Base::Memory(buffer), None) => Some(HeldBytes::new(buffer.clone(), range)),
+            (Base::Memory(buffer), Some(overlay)) if overlay.mask.contains_none(touched(&range)) => {
+                Some(HeldBytes::new(buffer.clone(), range))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether `range` can be written now: sectors it covers in part must be known already.
+    pub(crate) fn can_write(&self, range: &Range<usize>) -> bool {
+        edges(range).into_iter().flatten().all(|sector| self.known(sector_bytes(sector)) == Known::Yes)
+    }
+
+    /// Writes bytes (`None`: zeros) to a range for which [`Content::can_write`] holds. Answers the bytes copied.
+    pub(crate) fn write(&mut self, block_size: u32, range: Range<usize>, bytes: Option<&[u8]>) -> usize {
+        debug_assert!(self.can_write(&range) && range.len() <= COPY_LIMIT);
+        let overlaid =
+            self.overlay.as_ref().is_some_and(|overlay| !overlay.mask.contains_none(touched(&range)));
+        if !overlaid {
+            if matches!(self.base, Base::Zero) {
+                if bytes.is_none() {
+                    return 0;
+                }
+                self.base = Base::Memory(Buffer::zeroed(block_size as usize));
+            }
+            if let Base::Memory(buffer) = &mut self.base
+                && let Some(all) = buffer.get_mut()
+            {
+                put(&mut all[range.clone()], bytes);
+                return range.len();
+            }
+        }
+        self.write_overlay(block_size, range, bytes)
+    }
+
+    fn write_overlay(&mut self, block_size: u32, range: Range<usize>, bytes: Option<&[u8]>) -> usize {
+        let overlay = self.overlay.get_or_insert_with(|| {
+            Box::new(Overlay { buffer: Buffer::zeroed(block_size as usize), mask: SectorMask::empty(block_size) })
+        });
+        let mut copied = range.len();
+        for sector in edges(&range).into_iter().flatten() {
+            if !overlay.mask.contains(sector) {
+                let at = sector_bytes(sector);
+                copied += at.len();
+                match &self.base {
+                    Base::Memory(base) => overlay.bytes()[at.clone()].copy_from_slice(&base[at]),
+                    // A zero base: the sector may hold bytes folded away earlier.
+                    _ => overlay.bytes()[at].fill(0),
+                }
+            }
+        }
+        put(&mut overlay.bytes()[range.clone()], bytes);
+        overlay.mask.insert(touched(&range));
+        if overlay.mask.is_full()
+            && let Some(overlay) = self.overlay.take()
+        {
+            self.base = Base::Memory(overlay.buffer);
+        }
+        copied
+    }
+
+    /// Moves up to [`COPY_LIMIT`] bytes of the overlay into the base. Answers the bytes copied too.
+    pub(crate) fn fold(&mut self, block_size: u32) -> (Fold, usize) {
+        let outcome = match (&self.base, &self.overlay) {
+            (Base::Absent, _) => Some(Fold::Incomplete),
+            (Base::File, _) => Some(Fold::InFile),
+            (_, None) => Some(Fold::Done),
+            (Base::Zero, Some(_)) => {
+                self.base = Base::Memory(Buffer::zeroed(block_size as usize));
+                None
+            }
+            (Base::Memory(_), Some(_)) => None,
+        };
+        if let Some(outcome) = outcome {
+            return (outcome, 0);
+        }
+        let (Base::Memory(base), Some(overlay)) = (&mut self.base, &mut self.overlay) else {
+            return (Fold::Done, 0);
+        };
+        let Some(bytes) = base.get_mut() else {
+            return (Fold::Shared(base.clone()), 0);
+        };
+        let mut copied = 0;
+        while copied < COPY_LIMIT
+            && let Some(run) = overlay.mask.next_run(0, ((COPY_LIMIT - copied) as u32) / SECTOR)
+        {
+            let at = run.start as usize * SECTOR as usize..run.end as usize * SECTOR as usize;
+            bytes[at.clone()].copy_from_slice(&overlay.buffer[at.clone()]);
+            copied += at.len();
+            overlay.mask.remove(run);
+        }
+        if overlay.mask.is_empty() {
+            self.overlay = None;
+            return (Fold::Done, copied);
+        }
+        (Fold::More, copied)
+    }
+
+    /// Puts a fetched base under whatever was written meanwhile. A base that is there already stays.
+    pub(crate) fn set_base(&mut self, base: Base) {
+        if !self.is_complete() {
+            self.base = base;
+        }
+    }
+
+    /// An incomplete block from the cache file: its bytes and which sectors of them count.
+    pub(crate) fn incomplete(buffer: Buffer, mask: SectorMask) -> Self {
+        Self { base: Base::Absent, overlay: Some(Box::new(Overlay { buffer, mask })) }
+    }
+
+    /// Copies the overlay's known sectors in `range` into `out`, for an image of an incomplete block.
+    pub(crate) fn copy_overlay(&self, range: Range<usize>, out: &mut [u8]) {
+        if let Some(overlay) = &self.overlay {
+            overlay.copy_over(range, out);
+        }
+    }
+}
+
+impl Overlay {
+    fn bytes(&mut self) -> &mut [u8] {
+        self.buffer.get_mut().expect("an overlay's buffer is never cloned")
+    }
+
+    fn copy_over(&self, range: Range<usize>, out: &mut [u8]) {
+        let sectors = touched(&range);
+        let mut from = sectors.start;
+        while let Some(run) = self.mask.next_run(from, u32::MAX / 2)
+            && run.start < sectors.end
+        {
+            let at = (run.start as usize * SECTOR as usize).max(range.start)
+                ..(run.end as usize * SECTOR as usize).min(range.end);
+            out[at.start - range.start..at.end - range.start].copy_from_slice(&self.buffer[at]);
+            from = run.end;
+        }
+    }
+}
+
+fn put(to: &mut [u8], bytes: Option<&[u8]>) {
+    match bytes {
+        Some(bytes) => to.copy_from_slice(bytes),
+        None => to.fill(0),
+    }
+}
+
+/// All sectors a byte range touches.
+fn touched(range: &Range<usize>) -> Range<u32> {
+    range.start as u32 / SECTOR..(range.end as u32).div_ceil(SECTOR)
+}
+
+/// The first and last sector of a range, where only part of it is covered.
+fn edges(range: &Range<usize>) -> [Option<u32>; 2] {
+    let (start, end) = (range.start as u32, range.end as u32);
+    [
+        (!start.is_multiple_of(SECTOR)).then_some(start / SECTOR),
+        (!end.is_multiple_of(SECTOR)).then_some(end / SECTOR),
+    ]
+}
+
+fn sector_bytes(sector: u32) -> Range<usize> {
+    let start = sector as usize * SECTOR as usize;
+    start..start + SECTOR as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+    const SIZE: u32 = 4096;
+
+    /// Random writes, folds, holds and merges agree with a plain array in which unknown bytes are `None`.
+    #[test]
+    fn agrees_with_a_plain_array() {
+        for seed in 0..300 {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let fetched: Vec<u8> = (0..SIZE).map(|_| random.random()).collect();
+            let mut content = Content::new(match seed % 3 {
+                0 => Base::Absent,
+                1 => Base::Zero,
+                _ => Base::Memory(Buffer::copy_of(&fetched)),
+            });
+            let mut plain: Vec<Option<u8>> = match seed % 3 {
+                0 => vec![None; SIZE as usize],
+                1 => vec![Some(0); SIZE as usize],
+                _ => fetched.iter().copied().map(Some).collect(),
+            };
+            let mut held: Vec<(HeldBytes, Vec<u8>)> = Vec::new();
+            for _ in 0..60 {
+                let start = random.random_range(0..SIZE as usize);
+                let mut range = start..random.random_range(start..SIZE as usize) + 1;
+                if random.random_bool(0.6) {
+                    range = range.start / 512 * 512..range.end.div_ceil(512) * 512;
+                }
+                match random.random_range(0..10) {
+                    0..5 => {
+                        let wanted = !edges(&range).into_iter().flatten().any(|s| plain[sector_bytes(s)].contains(&None));
+                        assert_eq!(content.can_write(&range), wanted);
+                        if wanted {
+                            let bytes: Vec<u8> = range.clone().map(|_| random.random()).collect();
+                            let zeros = random.random_bool(0.2);
+                            content.write(SIZE, range.clone(), (!zeros).then_some(&bytes));
+                            for (at, byte) in range.zip(bytes) {
+                                plain[at] = Some(if zeros { 0 } else { byte });
+                            }
+                        }
+                    }
+                    5 => {
+                        content.fold(SIZE);
+                    }
+                    6 => held.clear(),
+                    7 if seed % 3 == 0 && random.random_bool(0.2) => {
+                        content.set_base(Base::Memory(Buffer::copy_of(&fetched)));
+                        plain.iter_mut().zip(&fetched).for_each(|(known, byte)| *known = Some(known.unwrap_or(*byte)));
+                    }
+                    _ => {
+                        let known = touched(&range).all(|s| !plain[sector_bytes(s)].contains(&None));
+                        assert_eq!(content.known(range.clone()) == Known::Yes, known);
+                        if known {
+                            let wanted: Vec<u8> = plain[range.clone()].iter().map(|byte| byte.unwrap()).collect();
+                            let mut got = vec![1; range.len()];
+                            content.copy_out(range.start, &mut got);
+                            assert_eq!(got, wanted, "seed {seed}");
+                            if let Some(bytes) = content.hold(range) {
+                                held.push((bytes, wanted));
+                            }
+                        }
+                    }
+                }
+                assert!(held.iter().all(|(bytes, wanted)| **bytes == **wanted), "a held reply changed, seed {seed}");
+            }
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! The core explored as a model: every short sequence of events for two blocks, long random ones beyond.
+//!
+//! The harness plays driver, store, readers and writers. Content is tracked in cells of 256 bytes (half a sector), each
+//! write giving its cells a version of their own, so "what was read" and "what is stored" can be compared with
+//! "what was written, when" for every byte.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use super::super::buffer::Buffer;
+use super::super::content::{Base, COPY_LIMIT};
+use super::*;
+use crate::data::BlockData;
+use crate::geometry::{Geometry, Piece};
+
+const BLOCK: u32 = 1024;
+const CELL: u32 = 256;
+const CELLS: usize = (BLOCK / CELL) as usize;
+
+type Cells = [u8; CELLS];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Event {
+    /// Cells `from..to` of a block.
+    Write(u32, usize, usize),
+    Zero(u32),
+    Read(u32, usize),
+    Flush,
+    /// Time passes the write delay; due work starts.
+    Tick,
+    /// The oldest (newest) request in flight succeeds.
+    Complete,
+    CompleteNewest,
+    /// The oldest fails, before or after it was applied.
+    FailTransient,
+    FailPermanent,
+    FailApplied,
+}
+
+enum InFlight {
+    Fetch(u32, BlockNumber),
+    Merge(u32, BlockNumber),
+    Store(u32, BlockNumber, BlockData),
+    Delete(Vec<(u32, BlockNumber)>),
+}
+
+struct Blocked {
+    block: u32,
+    cells: std::ops::Range<usize>,
+    zero: bool,
+}
+
+struct Harness {
+    core: Core,
+    now: Micros,
+    blocks: usize,
+    store: Vec<Cells>,
+    /// The latest version of each cell.
+    latest: Vec<Cells>,
+    version: u8,
+    /// All versions of each cell, oldest first: a reader may see any that was the latest since it began.
+    history: Vec<[Vec<u8>; CELLS]>,
+    in_flight: Vec<InFlight>,
+    /// Block, cell, and length of the cell's history when the read began.
+    readers: BTreeMap<Ticket, (u32, usize, usize)>,
+    writers: BTreeMap<Ticket, Blocked>,
+    flushes: BTreeMap<Ticket, Vec<Cells>>,
+    errors: u32,
+    trace: Vec<Event>,
+    finishing: bool,
+}
+
+fn config(blocks: u32, capacity: u32, max_dirty: u32, threads: u32) -> Config {
+    Config {
+        geometry: Geometry::new(u64::from(BLOCK), u64::from(BLOCK * blocks)).unwrap(),
+        capacity,
+        max_dirty,
+        threads,
+        write_delay: 1000,
+        timeout: 0,
+        protected: 0,
+        read_ahead: 0,
+        read_ahead_trigger: 2,
+        first_backoff: 100,
+        longest_backoff: 3000,
+        file: None,
+    }
+}
+
+impl Harness {
+    fn new(config: Config) -> Self {
+        let blocks = config.geometry.blocks() as usize;
+        let start = [[1; CELLS]].repeat(blocks);
+        Self {
+            core: Core::new(config, Arc::default()),
+            now: 0,
+            blocks,
+            store: start.clone(),
+            latest: start,
+            version: 1,
+            history: vec![std::array::from_fn(|_| vec![1]); blocks],
+            in_flight: Vec::new(),
+            readers: BTreeMap::new(),
+            writers: BTreeMap::new(),
+            flushes: BTreeMap::new(),
+            errors: 0,
+            trace: Vec::new(),
+            finishing: false,
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        if !self.finishing {
+            self.trace.push(event);
+        }
+        self.now += 1;
+        match event {
+            Event::Write(block, from, to) => self.write(Blocked { block, cells: from..to, zero: false }, false),
+            Event::Zero(block) => self.write(Blocked { block, cells: 0..CELLS, zero: true }, false),
+            Event::Read(block, cell) => {
+                let since = self.history[block as usize][cell].len();
+                self.read(block, cell, since);
+            }
+            Event::Flush => {
+                if let Some(ticket) = self.core.flush() {
+                    self.flushes.insert(ticket, self.latest.clone());
+                } else {
+                    self.check_stored(&self.latest.clone());
+                }
+            }
+            Event::Tick => {
+                self.now += 1000;
+                self.core.poll(self.now);
+            }
+            Event::Complete if !self.in_flight.is_empty() => self.complete(0),
+            Event::CompleteNewest if !self.in_flight.is_empty() => self.complete(self.in_flight.len() - 1),
+            Event::FailTransient if !self.in_flight.is_empty() => self.fail(Error::transient("later"), false),
+            Event::FailApplied if !self.in_flight.is_empty() => self.fail(Error::transient("in doubt"), true),
+            Event::FailPermanent if !self.in_flight.is_empty() => self.fail(Error::corrupt("never"), false),
+            _ => {}
+        }
+        self.effects();
+        self.core.check_invariants();
+    }
+
+    fn write(&mut self, write: Blocked, queued: bool) {
+        let access = Access { now: self.now, known_zero: false, queued };
+        let block = BlockNumber(write.block);
+        let start = write.cells.start as u32 * CELL;
+        let piece = Piece { block, start, len: write.cells.len() as u32 * CELL };
+        // Numbered when it happens, not when it was first tried: versions of a cell rise.
+        let version = if write.zero { 0 } else { self.version + 1 };
+        let bytes = vec![version; piece.len as usize];
+        let result = if write.zero {
+            self.core.replace(block, Base::Zero, access)
+        } else {
+            self.core.write(piece, Some(&bytes), access)
+        };
+        match result {
+            Ok(()) => {
+                self.version = self.version.max(version);
+                for cell in write.cells {
+                    self.latest[write.block as usize][cell] = version;
+                    self.history[write.block as usize][cell].push(version);
+                }
+            }
+            Err(super::Blocked::Room) => {
+                let ticket = self.core.wait_for_room(queued);
+                self.writers.insert(ticket, write);
+            }
+            Err(super::Blocked::Bytes(piece)) => match self.core.want(piece, self.now, false) {
+                Want::Wait(ticket) => drop(self.writers.insert(ticket, write)),
+                Want::NoRoom => {
+                    let ticket = self.core.wait_for_room(queued);
+                    self.writers.insert(ticket, write);
+                }
+                Want::Failed(_) => self.errors += 1,
+                Want::Ready | Want::Zero => panic!("blocked by bytes that are there: {:?}", self.trace),
+            },
+        }
+        if queued {
+            self.core.pass_on_room();
+        }
+    }
+
+    fn piece(block: u32, cell: usize) -> Piece {
+        Piece { block: BlockNumber(block), start: cell as u32 * CELL, len: CELL }
+    }
+
+    fn read(&mut self, block: u32, cell: usize, since: usize) {
+        let piece = Self::piece(block, cell);
+        let mut out = vec![0; CELL as usize];
+        if let Some(content) = self.core.hit(piece, self.now) {
+            content.copy_out(piece.start as usize, &mut out);
+            assert_eq!(out, vec![self.latest[block as usize][cell]; CELL as usize], "a hit is not the latest: {:?}", self.trace);
+            return;
+        }
+        match self.core.want(piece, self.now, false) {
+            Want::Wait(ticket) => drop(self.readers.insert(ticket, (block, cell, since))),
+            Want::NoRoom => {
+                let ticket = self.core.wait_for_room(false);
+                self.readers.insert(ticket, (block, cell, since));
+            }
+            Want::Failed(_) => self.errors += 1,
+            Want::Ready | Want::Zero => panic!("a miss that is ready: {:?}", self.trace),
+        }
+    }
+
+    fn effects(&mut self) {
+        while self.core.has_effects() {
+            for effect in self.core.take_effects() {
+                match effect {
+                    Effect::Wake(ticket, wake) => self.wake(ticket, wake),
+                    Effect::Fetch { index, block, .. } => self.in_flight.push(InFlight::Fetch(index, block)),
+                    Effect::Work { index } => self.work(index),
+                    Effect::Delete { items } => self.in_flight.push(InFlight::Delete(items)),
+                    Effect::Poll => drop(self.core.poll(self.now)),
+                    Effect::Load { .. } | Effect::Persist => panic!("there is no cache file"),
+                }
+            }
+        }
+    }
+
+    fn work(&mut self, index: u32) {
+        loop {
+            match self.core.next_step(index) {
+                Step::Again => {}
+                Step::Finished => return,
+                Step::Private(buffer) => self.core.replace_base(index, &buffer, Buffer::copy_of(&buffer)),
+                Step::Merge(block) => return self.in_flight.push(InFlight::Merge(index, block)),
+                Step::Store(block, data) => return self.in_flight.push(InFlight::Store(index, block, data)),
+                Step::Load(_) => panic!("there is no cache file"),
+            }
+        }
+    }
+
+    fn wake(&mut self, ticket: Ticket, wake: Wake) {
+        if let Some(expected) = self.flushes.remove(&ticket) {
+            match wake {
+                Wake::Flushed => self.check_stored(&expected),
+                Wake::Failed(_) => self.errors += 1,
+                _ => panic!("a flush was told to look again"),
+            }
+            return;
+        }
+        if let Some(write) = self.writers.remove(&ticket) {
+            match wake {
+                Wake::Failed(_) => {
+                    self.errors += 1;
+                    self.core.pass_on_room();
+                }
+                _ => self.write(write, true),
+            }
+        } else if let Some((block, cell, since)) = self.readers.remove(&ticket) {
+            match wake {
+                Wake::Failed(_) => self.errors += 1,
+                Wake::Block(base) => {
+                    let seen = match base {
+                        Base::Memory(bytes) => bytes[cell * CELL as usize],
+                        _ => 0,
+                    };
+                    let allowed = &self.history[block as usize][cell][since - 1..];
+                    assert!(allowed.contains(&seen), "{seen} not in {allowed:?}: {:?}", self.trace);
+                }
+                _ => self.read(block, cell, since),
+            }
+            self.core.pass_on_room();
+        } else {
+            panic!("nobody holds {ticket:?}: {:?}", self.trace);
+        }
+    }
+
+    fn cells(data: &BlockData) -> Cells {
+        std::array::from_fn(|cell| match data {
+            BlockData::Zero => 0,
+            BlockData::Bytes(bytes) => {
+                let cell = &bytes[cell * CELL as usize..][..CELL as usize];
+                assert!(cell.iter().all(|byte| *byte == cell[0]), "a torn cell");
+                cell[0]
+            }
+        })
+    }
+
+    fn complete(&mut self, at: usize) {
+        match self.in_flight.remove(at) {
+            InFlight::Fetch(index, block) => {
+                let arrived = self.arrived(block);
+                self.core.fetched(index, Ok(arrived), self.now);
+            }
+            InFlight::Merge(index, block) => {
+                let arrived = self.arrived(block);
+                if self.core.merged(index, Ok(arrived), self.now) {
+                    self.work(index);
+                }
+            }
+            InFlight::Store(index, block, data) => {
+                self.store[block.0 as usize] = Self::cells(&data);
+                // The layers below may hold their bytes a little longer.
+                self.core.stored(index, Ok(None), self.now);
+                drop(data);
+            }
+            InFlight::Delete(items) => {
+                items.iter().for_each(|(_, block)| self.store[block.0 as usize] = [0; CELLS]);
+                let results = items.into_iter().map(|(index, _)| (index, Ok(()))).collect();
+                self.core.deleted(results, self.now);
+            }
+        }
+    }
+
+    fn arrived(&self, block: BlockNumber) -> Arrived {
+        let cells = self.store[block.0 as usize];
+        if cells == [0; CELLS] {
+            return Arrived::Data(Base::Zero, None);
+        }
+        let bytes: Vec<u8> = cells.iter().flat_map(|cell| [*cell; CELL as usize]).collect();
+        Arrived::Data(Base::Memory(Buffer::copy_of(&bytes)), None)
+    }
+
+    fn fail(&mut self, error: Error, applied: bool) {
+        match self.in_flight.remove(0) {
+            InFlight::Fetch(index, _) => self.core.fetched(index, Err(error), self.now),
+            InFlight::Merge(index, _) => {
+                if self.core.merged(index, Err(error), self.now) {
+                    self.work(index);
+                }
+            }
+            InFlight::Store(index, block, data) => {
+                if applied {
+                    self.store[block.0 as usize] = Self::cells(&data);
+                }
+                self.core.stored(index, Err(error), self.now);
+            }
+            InFlight::Delete(items) => {
+                if applied {
+                    items.iter().for_each(|(_, block)| self.store[block.0 as usize] = [0; CELLS]);
+                }
+                let results = items.into_iter().map(|(index, _)| (index, Err(error.clone()))).collect();
+                self.core.deleted(results, self.now);
+            }
+        }
+    }
+
+    /// Each stored cell is at least as new as it was when the flush began.
+    fn check_stored(&self, expected: &[Cells]) {
+        for (block, cells) in expected.iter().enumerate() {
+            for (cell, version) in cells.iter().enumerate() {
+                let stored = self.store[block][cell];
+                let newer = stored >= *version || stored == 0 || *version == 0;
+                assert!(newer, "flushed version {version} of block {block} cell {cell}, stored {stored}: {:?}", self.trace);
+                // Without zeroing, versions only grow.
+                if !self.trace.iter().any(|event| matches!(event, Event::Zero(_))) {
+                    assert!(stored >= *version, "{:?}", self.trace);
+                }
+            }
+        }
+    }
+
+    /// Everything heals: nobody waits any more, and the store has the latest of everything.
+    fn finish(mut self) {
+        self.finishing = true;
+        self.core.drain();
+        for _ in 0..500 {
+            self.apply(Event::Tick);
+            self.apply(Event::Complete);
+            if self.in_flight.is_empty() && self.core.dirty() == 0 && self.writers.is_empty() && self.readers.is_empty() {
+                break;
+            }
+        }
+        self.apply(Event::Flush);
+        assert!(self.flushes.is_empty(), "a flush hangs: {:?}", self.trace);
+        let waiting = (&self.readers, self.writers.len(), self.core.room_waiters.len(), self.core.len(), self.core.dirty());
+        assert!(self.readers.is_empty() && self.writers.is_empty(), "somebody hangs, {waiting:?}: {:?}", self.trace);
+        assert_eq!(self.core.dirty(), 0, "{:?}", self.trace);
+        assert_eq!(self.store, self.latest, "{:?}", self.trace);
+        for block in 0..self.blocks as u32 {
+            for cell in 0..CELLS {
+                let since = self.history[block as usize][cell].len();
+                self.read(block, cell, since);
+                self.effects();
+                while !self.in_flight.is_empty() {
+                    self.apply(Event::Complete);
+                }
+            }
+        }
+        assert_eq!(self.core.background, 0);
+    }
+}
+
+fn explore(config: &Config, alphabet: &[Event], depth: usize) -> usize {
+    let mut count = 0;
+    let mut digits = vec![0; depth];
+    loop {
+        let mut harness = Harness::new(config.clone());
+        digits.iter().for_each(|digit| harness.apply(alphabet[*digit]));
+        harness.finish();
+        count += 1;
+        let Some(at) = digits.iter().rposition(|digit| *digit + 1 < alphabet.len()) else {
+            return count;
+        };
+        digits[at] += 1;
+        digits[at + 1..].fill(0);
+    }
+}
+
+#[test]
+fn every_short_story_of_one_block_ends_well() {
+    // Half a sector, one sector, the whole block; merges, flushes, errors of each kind.
+    let alphabet = [
+        Event::Write(0, 0, 2),
+        Event::Write(0, 1, 2),
+        Event::Write(0, 0, 4),
+        Event::Zero(0),
+        Event::Read(0, 3),
+        Event::Flush,
+        Event::Tick,
+        Event::Complete,
+        Event::FailTransient,
+        Event::FailPermanent,
+    ];
+    assert_eq!(explore(&config(1, 1, 1, 1), &alphabet, 5), 100_000);
+}
+
+#[test]
+fn every_short_story_of_two_blocks_under_pressure_ends_well() {
+    // Two blocks, room for one: every write of the other has to wait, evict or be let in.
+    let alphabet = [
+        Event::Write(0, 0, 2),
+        Event::Write(1, 0, 4),
+        Event::Write(1, 3, 4),
+        Event::Read(1, 0),
+        Event::Flush,
+        Event::Tick,
+        Event::Complete,
+        Event::CompleteNewest,
+        Event::FailApplied,
+    ];
+    assert_eq!(explore(&config(2, 1, 1, 2), &alphabet, 5), 59_049);
+    assert_eq!(explore(&config(2, 2, 1, 1), &alphabet, 5), 59_049);
+}
+
+#[test]
+fn long_random_stories_end_well() {
+    for seed in 0..3000 {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let blocks = random.random_range(1..6);
+        let capacity = random.random_range(1..=blocks);
+        let config = config(blocks, capacity, random.random_range(1..=capacity), random.random_range(1..4));
+        let mut harness = Harness::new(config);
+        for _ in 0..70 {
+            let block = random.random_range(0..blocks);
+            let from = random.random_range(0..CELLS);
+            let event = match random.random_range(0..100) {
+                0..30 => Event::Write(block, from, random.random_range(from..CELLS) + 1),
+                30..34 => Event::Zero(block),
+                34..50 => Event::Read(block, from),
+                50..55 => Event::Flush,
+                55..70 => Event::Tick,
+                70..84 => Event::Complete,
+                84..90 => Event::CompleteNewest,
+                90..94 => Event::FailTransient,
+                94..97 => Event::FailApplied,
+                _ => Event::FailPermanent,
+            };
+            harness.apply(event);
+        }
+        harness.finish();
+    }
+}
+
+/// A writer that rewrites one block without pause cannot hold a flush longer than two stores.
+#[test]
+fn a_flush_waits_for_two_stores_at_most() {
+    let mut harness = Harness::new(config(1, 1, 1, 4));
+    harness.apply(Event::Write(0, 0, 4));
+    harness.apply(Event::Tick);
+    harness.apply(Event::Write(0, 0, 4));
+    harness.apply(Event::Flush);
+    let mut stores = 0;
+    while !harness.flushes.is_empty() {
+        harness.apply(Event::Write(0, 0, 4));
+        harness.apply(Event::Complete);
+        stores += 1;
+        harness.apply(Event::Write(0, 0, 4));
+    }
+    assert_eq!(stores, 2);
+    harness.finish();
+}
+
+#[test]
+fn an_entry_and_its_table_cost_little() {
+    // Entry, hash table slot at its fullest load factor of 7/16 to 7/8, reference counts and allocator header.
+    let entry = size_of::<Entry>();
+    let table = 9 * 16 / 7;
+    assert!(entry + table + 16 + 8 <= 128, "{entry} + {table} + 24");
+}
+
+#[test]
+fn no_copy_under_the_lock_is_larger_than_its_limit() {
+    let big = 1 << 20;
+    let geometry = Geometry::new(big, big * 2).unwrap();
+    let mut core = Core::new(Config { geometry, ..config(1, 2, 2, 4) }, Arc::default());
+    let access = Access { now: 0, known_zero: true, queued: false };
+    let copied = |core: &Core| core.stats.block_cache.copied_bytes.get();
+    let piece = |start, len| Piece { block: BlockNumber(0), start, len };
+    core.write(piece(0, 4096), Some(&[1; 4096]), access).unwrap();
+    assert_eq!(copied(&core), 4096, "a small write of a large block copies only itself");
+    core.drain();
+    core.poll(1);
+    let index = core.find(BlockNumber(0)).unwrap();
+    let Step::Store(_, held) = core.next_step(index) else { panic!() };
+    assert_eq!(copied(&core), 4096, "a store shares the buffer");
+    for i in 0..64 {
+        core.write(piece(i * 8192, 8192), Some(&[2; 8192]), access).unwrap();
+    }
+    let before = copied(&core);
+    assert_eq!(before, 4096 + 64 * 8192, "writes during a store copy only themselves");
+    core.stored(index, Ok(None), 2);
+    core.poll(3);
+    assert!(matches!(core.next_step(index), Step::Private(_)), "the old body is still held below");
+    drop(held);
+    while let Step::Again = core.next_step(index) {
+        assert!(copied(&core) - before <= 64 * 8192);
+    }
+    assert_eq!(copied(&core), before + 64 * 8192, "folding copies what was written, once");
+    assert!(COPY_LIMIT <= 64 << 10);
+}
