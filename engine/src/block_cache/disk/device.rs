@@ -1,0 +1,157 @@
+//! What a cache file stands on: numbered bytes that a sync makes durable. Never knows what they mean.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Advice, FlockOperation, fadvise, flock};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// All calls may block; reads come from several threads at once.
+pub trait CacheDisk: Send + Sync + 'static {
+    /// For messages: the path of a file.
+    fn name(&self) -> String;
+    /// Fills `out`; reading past the end is an error.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+    /// Writes all of `data`, in any order with regard to other writes since the last sync.
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
+    /// Makes everything before it durable.
+    fn sync(&self) -> io::Result<()>;
+    /// Cuts, or extends by zeros that take no room.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    fn len(&self) -> io::Result<u64>;
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// These synced bytes are not needed soon. Only a hint.
+    fn advise_unneeded(&self, _offset: u64, _len: u64) {}
+}
+
+/// A regular file, readable by its owner only, locked against a second user while open.
+pub struct FileDisk {
+    file: File,
+    path: PathBuf,
+    advise: bool,
+}
+
+impl FileDisk {
+    /// Opens or creates. `advise`: tell the kernel not to keep pages (`--block-cache-file-advise`).
+    ///
+    /// Errors: `Busy` if somebody else has it open, `Config` if the path cannot be such a file.
+    pub fn open(path: &Path, advise: bool) -> Result<FileDisk> {
+        let shown = path.display();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        // Created apart from opened, so that only a new name costs a sync of its directory.
+        let file = match options.clone().create_new(true).open(path) {
+            Ok(file) => sync_parent(path).map(|()| file),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+            Err(error) => Err(error),
+        }
+        .map_err(|error| {
+            let hint = "name a file in an existing directory that you may write to";
+            match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+                    Error::config(format!("--block-cache-file={shown}: {error}; {hint}"))
+                }
+                _ => Error::from(error).context(format!("--block-cache-file={shown}")),
+            }
+        })?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            rustix::io::Errno::WOULDBLOCK => Error::new(
+                ErrorKind::Busy,
+                format!("--block-cache-file={shown} is in use by another mount; unmount that one, or name another file"),
+            ),
+            _ => Error::from(io::Error::from(error)).context(format!("cannot lock --block-cache-file={shown}")),
+        })?;
+        let metadata = file.metadata().map_err(|error| Error::from(error).context(format!("cache file {shown}")))?;
+        if !metadata.is_file() {
+            return Err(Error::config(format!("--block-cache-file={shown} is not a regular file; name one")));
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| {
+                Error::from(error)
+                    .context(format!("cache file {shown} holds block contents, and others may read it; chmod 600 it"))
+            })?;
+        }
+        Ok(FileDisk { file, path: path.to_owned(), advise })
+    }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+impl CacheDisk for FileDisk {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(data, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn advise_unneeded(&self, offset: u64, len: u64) {
+        if self.advise {
+            // A hint: a file system that cannot take it loses nothing.
+            let _ = fadvise(&self.file, offset, std::num::NonZeroU64::new(len), Advice::DontNeed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_and_locked_against_a_second_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        let disk = FileDisk::open(&path, true).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let error = FileDisk::open(&path, false).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert!(error.message().contains(&path.display().to_string()), "{error}");
+        disk.write_at(10, b"abc").unwrap();
+        disk.sync().unwrap();
+        disk.advise_unneeded(0, 13);
+        let mut out = [0; 3];
+        disk.read_at(10, &mut out).unwrap();
+        assert_eq!((&out, disk.len().unwrap(), disk.is_empty().unwrap()), (b"abc", 13, false));
+        assert!(disk.read_at(11, &mut out).is_err());
+
+        drop(disk);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        FileDisk::open(&path, false).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_impossible_path_names_the_option() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [dir.path().join("no/such/file"), dir.path().to_owned()] {
+            let error = FileDisk::open(&path, false).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+            assert!(error.message().contains("--block-cache-file="), "{error}");
+        }
+    }
+}
