@@ -62,7 +62,9 @@ impl FileDisk {
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
             rustix::io::Errno::WOULDBLOCK => Error::new(
                 ErrorKind::Busy,
-                format!("--block-cache-file={shown} is in use by another mount; unmount that one, or name another file"),
+                format!(
+                    "--block-cache-file={shown} is in use by another mount; unmount that one, or name another file"
+                ),
             ),
             _ => Error::from(io::Error::from(error)).context(format!("cannot lock --block-cache-file={shown}")),
         })?;

@@ -38,6 +38,7 @@ mod file;
 mod format;
 mod load;
 mod memory_disk;
+mod slots;
 mod table;
 
 pub use device::{CacheDisk, FileDisk};
