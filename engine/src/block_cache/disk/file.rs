@@ -408,13 +408,14 @@ impl CacheFile {
         Ok(())
     }
 
-    /// A state is written over the older of the two; a failed write is repeated at the same place.
+    /// A state is written over the older of the two and made durable, then over the other, for the case that one rots.
+    /// A failed write is repeated at the same place.
     fn write_state(&self, writer: &mut Writer, state: FileState) -> Result<()> {
         let state = FileState { generation: writer.state.generation + 1, ..state };
-        self.slots.write_state(&state)?;
+        self.slots.write_state(&state, state.place())?;
         self.sync_disk(writer)?;
         writer.state = state;
-        Ok(())
+        self.slots.write_state(&state, state.other_place())
     }
 }
 
