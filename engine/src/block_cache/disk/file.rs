@@ -7,8 +7,8 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -19,7 +19,6 @@ use super::table::{Content, Table};
 use super::{BlockRecord, CacheDisk, Change, Loaded, OpenOptions, Slot};
 use crate::block_cache::sectors::SectorMask;
 use crate::error::{Error, ErrorKind, Result};
-use crate::etag::ETag;
 use crate::geometry::BlockNumber;
 
 /// Queued changes that are committed unasked: enough to make two syncs cheap, few enough to be lost in a crash.
@@ -32,6 +31,8 @@ pub struct CacheFile {
     slots: Slots,
     capacity: u32,
     token: AtomicU32,
+    /// A sync or a record failed: how much of the last group is on the disk is unknown, so nothing is written any more.
+    failed: OnceLock<Error>,
     // Short: readers and the core only look.
     table: Mutex<Table>,
     // Long, through I/O: only the persister, which may block, and the mount's start and end take it. Always before `table`.
@@ -54,8 +55,6 @@ struct Writer {
     /// Slots with data written since the last sync.
     written: Vec<u32>,
     written_bytes: u64,
-    /// A sync or a record failed: what is on the disk is unknown, though whole; nothing is written any more.
-    failed: Option<Error>,
 }
 
 enum Queued {
@@ -98,10 +97,16 @@ impl CacheFile {
             erased: Vec::new(),
             written: Vec::new(),
             written_bytes: 0,
-            failed: None,
         };
-        let token = AtomicU32::new(state.token);
-        Ok((CacheFile { slots, capacity, token, table: Mutex::new(table), writer: Mutex::new(writer) }, loaded))
+        let file = CacheFile {
+            slots,
+            capacity,
+            token: AtomicU32::new(state.token),
+            failed: OnceLock::new(),
+            table: Mutex::new(table),
+            writer: Mutex::new(writer),
+        };
+        Ok((file, loaded))
     }
 
     /// Reads the content of `block` from `slot` into `out`, which is one block long; sectors outside the mask of an incomplete
@@ -142,7 +147,7 @@ impl CacheFile {
     /// [`CacheFile::is_failed`] then, later changes fail too, and the file can only be read.
     pub fn apply(&self, batch: &[Change], durable: bool) -> Result<Vec<Option<Slot>>> {
         let mut writer = self.writer.lock();
-        writer.check()?;
+        self.check_writable()?;
         self.check_batch(batch)?;
         let placed = self.write_data(&mut writer, batch)?;
         for (change, placed) in batch.iter().zip(&placed) {
@@ -157,14 +162,14 @@ impl CacheFile {
     /// Makes everything applied so far durable. Due before an unmount, and when the persister has nothing left to do.
     pub fn sync(&self) -> Result<()> {
         let mut writer = self.writer.lock();
-        writer.check()?;
+        self.check_writable()?;
         self.commit(&mut writer)
     }
 
     /// Records the mount token, durably; 0 at a clean unmount, after [`CacheFile::sync`].
     pub fn set_token(&self, token: u32) -> Result<()> {
         let mut writer = self.writer.lock();
-        writer.check()?;
+        self.check_writable()?;
         let state = FileState { token, ..writer.state };
         self.write_state(&mut writer, state)?;
         self.token.store(token, Ordering::Release);
@@ -193,7 +198,17 @@ impl CacheFile {
 
     /// Whether the file takes no more changes. Slots stay readable.
     pub fn is_failed(&self) -> bool {
-        self.writer.lock().failed.is_some()
+        self.failed.get().is_some()
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        self.failed.get().cloned().map_or(Ok(()), Err)
+    }
+
+    /// From here on the file is only read.
+    fn fail(&self, error: Error) -> Error {
+        self.failed.get_or_init(|| error.clone().context("the cache file is no longer written"));
+        error
     }
 
     /// Refuses what only a mistake in the caller can ask for, before anything happens.
@@ -360,13 +375,11 @@ impl CacheFile {
             self.sync_disk(writer)?;
         }
         for (slot, queued) in &writer.queue {
-            let result = match queued {
+            match queued {
                 Queued::Record { bytes, .. } => self.slots.write_record(*slot, bytes),
                 Queued::Erase => self.slots.erase_record(*slot),
-            };
-            if let Err(error) = result {
-                return Err(fail(&mut writer.failed, error));
             }
+            .map_err(|error| self.fail(error))?;
         }
         // The sync below covers these erasures.
         let dropped = writer.queue.iter().filter(|(_, queued)| matches!(queued, Queued::Erase)).map(|(slot, _)| *slot);
@@ -374,9 +387,7 @@ impl CacheFile {
         self.sync_disk(writer)?;
         writer.queue.clear();
         for (_, slot) in std::mem::take(&mut writer.replaced) {
-            if let Err(error) = self.slots.erase_record(slot) {
-                return Err(fail(&mut writer.failed, error));
-            }
+            self.slots.erase_record(slot).map_err(|error| self.fail(error))?;
             writer.erased.push(slot);
         }
         Ok(())
@@ -384,9 +395,7 @@ impl CacheFile {
 
     /// Everything written becomes durable, erasures included, so their slots become free.
     fn sync_disk(&self, writer: &mut Writer) -> Result<()> {
-        if let Err(error) = self.slots.sync() {
-            return Err(fail(&mut writer.failed, error));
-        }
+        self.slots.sync().map_err(|error| self.fail(error))?;
         let mut table = self.table.lock();
         for slot in writer.erased.drain(..) {
             release(&mut table, &mut writer.free, writer.slots, slot);
@@ -399,21 +408,18 @@ impl CacheFile {
         Ok(())
     }
 
-    /// A state is written over the older of the two; a failed write is repeated at the same place.
+    /// A state is written over the older of the two and made durable, then over the other, for the case that one rots.
+    /// A failed write is repeated at the same place.
     fn write_state(&self, writer: &mut Writer, state: FileState) -> Result<()> {
         let state = FileState { generation: writer.state.generation + 1, ..state };
-        self.slots.write_state(&state)?;
+        self.slots.write_state(&state, state.place())?;
         self.sync_disk(writer)?;
         writer.state = state;
-        Ok(())
+        self.slots.write_state(&state, state.other_place())
     }
 }
 
 impl Writer {
-    fn check(&self) -> Result<()> {
-        self.failed.clone().map_or(Ok(()), Err)
-    }
-
     /// The block leaves `slot`. The answer is the slot whose record is now to go from the disk: this one, or, if this one never
     /// had a record, the one that it was to replace, if any.
     fn unless_fresh(&mut self, table: &mut Table, slot: Slot) -> Option<u32> {
@@ -434,12 +440,6 @@ fn release(table: &mut Table, free: &mut Vec<u32>, slots: u32, slot: u32) {
     if slot < slots {
         free.push(slot);
     }
-}
-
-/// From here on the file is only read.
-fn fail(failed: &mut Option<Error>, error: Error) -> Error {
-    *failed = Some(error.clone().context("the cache file is no longer written"));
-    error
 }
 
 /// A mask that leaves something unknown.

@@ -160,7 +160,7 @@ impl Identity {
 /// What changes during a mount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileState {
-    /// Counts the writes; its lowest bit says which of the two places holds it.
+    /// Counts the writes; its lowest bit says which of the two places gets it first.
     pub generation: u64,
     pub token: u32,
     pub segments: u32,
@@ -169,6 +169,10 @@ pub struct FileState {
 impl FileState {
     pub fn place(&self) -> u64 {
         STATE_AT[(self.generation % 2) as usize]
+    }
+
+    pub fn other_place(&self) -> u64 {
+        STATE_AT[((self.generation + 1) % 2) as usize]
     }
 
     pub fn encode(&self) -> [u8; STATE_LEN] {

@@ -113,8 +113,8 @@ impl Loader<'_> {
         let disk = &self.slots.disk;
         disk.set_len(SEGMENTS_AT).map_err(failed)?;
         disk.write_at(HEADER_HEAD as u64, &header[HEADER_HEAD..]).map_err(failed)?;
-        disk.write_at(STATE_AT[1], &[0; STATE_LEN]).map_err(failed)?;
-        self.slots.write_state(&state)?;
+        self.slots.write_state(&state, state.place())?;
+        self.slots.write_state(&state, state.other_place())?;
         self.slots.sync()?;
         disk.write_at(0, &header[..HEADER_HEAD]).map_err(failed)?;
         self.slots.sync()?;
@@ -168,8 +168,18 @@ impl Loader<'_> {
         if len < expected {
             self.lose(format!("truncated to {len} of {expected} bytes, dirty blocks may be lost"))?;
         }
+        if len > expected {
+            // It was growing or shrinking when it was interrupted, and what is beyond holds nothing.
+            let mut segment = state.segments;
+            while self.slots.layout.data_at(segment * SLOTS_PER_SEGMENT) <= len {
+                if self.slots.read_directory(segment)?.iter().any(|byte| *byte != 0) {
+                    self.lose(format!("its state says {expected} bytes, but there are records beyond"))?;
+                    break;
+                }
+                segment += 1;
+            }
+        }
         if len != expected {
-            // Longer: it was growing or shrinking when it was interrupted.
             self.slots.disk.set_len(expected).map_err(|error| self.slots.error("mending its length", error))?;
         }
         Ok(())
@@ -297,8 +307,9 @@ impl Loader<'_> {
         if needed < state.segments || self.state_lost {
             let needed = needed.min(state.segments);
             state = FileState { generation: state.generation + 1, segments: needed, ..state };
-            self.slots.write_state(&state)?;
+            self.slots.write_state(&state, state.place())?;
             self.slots.sync()?;
+            self.slots.write_state(&state, state.other_place())?;
             let len = self.slots.layout.segment_at(needed);
             self.slots.disk.set_len(len).map_err(|error| self.slots.error("shrinking it", error))?;
         }

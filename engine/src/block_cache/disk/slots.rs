@@ -121,9 +121,9 @@ impl Slots {
         self.disk.set_len(len).map_err(failed)
     }
 
-    pub fn write_state(&self, state: &FileState) -> Result<()> {
+    pub fn write_state(&self, state: &FileState, place: u64) -> Result<()> {
         let failed = |error| self.error("writing its state", error);
-        self.disk.write_at(state.place(), &state.encode()).map_err(failed)
+        self.disk.write_at(place, &state.encode()).map_err(failed)
     }
 
     pub fn sync(&self) -> Result<()> {
