@@ -27,31 +27,29 @@
 
 mod batch;
 mod bits;
+mod deletes;
 mod saved;
 mod survey;
 mod turns;
 
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::FutureExt;
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 
 use self::batch::Gathering;
 use self::bits::Bits;
+use self::deletes::Delete;
 pub use self::saved::SavedMap;
 use self::survey::Plan;
 use self::turns::{Begin, Content, End, Grant, Turns};
-use crate::clock;
 use crate::data::BlockData;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::etag::ETag;
 use crate::geometry::{BlockNumber, Geometry};
-use crate::running::{Running, RunningGuard};
+use crate::running::Running;
 use crate::settings::ZeroMapSettings;
 use crate::stats::Stats;
 use crate::store::{BlockStore, Expect, Fetched, SurveySink};
@@ -102,20 +100,12 @@ enum Granted {
     Turn(Turn),
 }
 
-struct Delete {
-    turn: Turn,
-    done: oneshot::Sender<Result<()>>,
-}
-
 /// A read under way.
 struct Reading {
     inner: Arc<Inner>,
     block: BlockNumber,
     saw_zero: bool,
 }
-
-/// Words of the map that a survey sets under one lock: 256 Ki blocks, some microseconds.
-const SURVEY_WORDS: usize = 4096;
 
 impl ZeroMap {
     pub fn new(below: Arc<dyn BlockStore>, settings: &ZeroMapSettings, known: Known, stats: Arc<Stats>) -> Self {
@@ -306,123 +296,6 @@ impl Inner {
         }
     }
 
-    /// Makes one block zero.
-    async fn delete(self: &Arc<Self>, block: BlockNumber) -> Result<()> {
-        if self.zero.contains(block) {
-            self.stats.zero_map.write_hits.increment();
-            return Ok(());
-        }
-        let granted = self.take_turn(block, Content::Zero).await;
-        self.finish_delete(block, granted).await
-    }
-
-    async fn finish_delete(self: &Arc<Self>, block: BlockNumber, granted: Granted) -> Result<()> {
-        match granted {
-            Granted::AlreadyZero => {
-                self.stats.zero_map.write_hits.increment();
-                Ok(())
-            }
-            Granted::Turn(turn) => {
-                let (done, answer) = oneshot::channel();
-                self.gather([Delete { turn, done }], false);
-                answered(block, answer).await
-            }
-        }
-    }
-
-    /// Makes many blocks zero; rising, no block twice. Those whose turn is free go out together and at once.
-    async fn delete_all(self: &Arc<Self>, blocks: Vec<BlockNumber>) -> Vec<(BlockNumber, Result<()>)> {
-        let mut deletes = Vec::new();
-        let mut results: Vec<BoxFuture<'_, Result<()>>> = Vec::with_capacity(blocks.len());
-        let mut waits = false;
-        for &block in &blocks {
-            match self.ask_turn(block, Content::Zero) {
-                Ok(Granted::Turn(turn)) => {
-                    let (done, answer) = oneshot::channel();
-                    deletes.push(Delete { turn, done });
-                    results.push(answered(block, answer).boxed());
-                }
-                Ok(granted) => results.push(self.finish_delete(block, granted).boxed()),
-                Err(waiting) => {
-                    waits = true;
-                    results.push(
-                        async move {
-                            let granted = waiting.await.expect("tickets are answered as long as the map lives");
-                            self.finish_delete(block, granted).await
-                        }
-                        .boxed(),
-                    );
-                }
-            }
-        }
-        self.gather(deletes, true);
-        if waits {
-            self.hurry_deletes();
-        }
-        blocks.into_iter().zip(join_all(results).await).collect()
-    }
-
-    fn gather(self: &Arc<Self>, deletes: impl IntoIterator<Item = Delete>, now: bool) {
-        let now = now || self.settings.delete_delay.is_zero() || *self.closing.borrow();
-        let pushed = self.gathering.lock().push(deletes, now);
-        for batch in pushed.batches {
-            self.send(batch);
-        }
-        if pushed.start_timer {
-            let (inner, running) = (self.clone(), self.running.begin());
-            tokio::spawn(async move {
-                let _running = running;
-                tokio::select! {
-                    biased;
-                    () = inner.hurry.notified() => {}
-                    () = clock::sleep(inner.settings.delete_delay) => {}
-                }
-                let batch = inner.gathering.lock().take();
-                if !batch.is_empty() {
-                    inner.send(batch);
-                }
-            });
-        }
-    }
-
-    /// A store waits for a turn that a gathered delete may hold.
-    fn hurry_deletes(&self) {
-        if self.gathering.lock().timer_runs() {
-            self.hurry.notify_one();
-        }
-    }
-
-    /// Sends one batch from a task of its own: no caller that gives up may take the others' deletes along.
-    fn send(self: &Arc<Self>, mut batch: Vec<Delete>) {
-        let (below, running) = (self.below.clone(), self.running.begin());
-        self.stats.zero_map.batched_deletes.add(batch.len() as u64);
-        for delete in &mut batch {
-            delete.turn.end = End::InDoubt(Content::Zero);
-        }
-        tokio::spawn(async move {
-            let _running = running;
-            let blocks: Vec<BlockNumber> = batch.iter().map(|delete| delete.turn.block).collect();
-            // A lone delete goes as a plain DELETE, which every server knows.
-            let answers = match blocks[..] {
-                [block] => vec![(block, below.write(block, BlockData::Zero, false).await.map(|_| ()))],
-                _ => below.delete_many(blocks).await,
-            };
-            let mut answers: HashMap<BlockNumber, Result<()>> = answers.into_iter().collect();
-            for mut delete in batch {
-                let block = delete.turn.block;
-                let answer = answers.remove(&block).unwrap_or_else(|| {
-                    Err(Error::transient(format!("{block:?}: the store did not answer its delete")))
-                });
-                if answer.is_ok() {
-                    delete.turn.end = End::Stored(Content::Zero);
-                }
-                drop(delete.turn);
-                // The caller may have gone; the block is zero all the same.
-                let _ = delete.done.send(answer);
-            }
-        });
-    }
-
     fn end_turn(self: &Arc<Self>, block: BlockNumber, mut end: End) {
         loop {
             let answered = {
@@ -449,70 +322,6 @@ impl Inner {
             end = End::NotStarted;
         }
     }
-
-    async fn run_survey(self: Arc<Self>, _running: RunningGuard) {
-        let mut closing = self.closing.subscribe();
-        let candidates = Arc::new(Bits::all(self.geometry.blocks()));
-        self.turns.lock().start_survey(candidates);
-        let contradicted = Arc::new(AtomicU64::new(0));
-        let result = tokio::select! {
-            biased;
-            _ = closing.wait_for(|closing| *closing) => None,
-            result = self.below.survey(self.survey_sink(&contradicted)) => Some(result),
-        };
-        match result {
-            Some(Ok(())) => {
-                for words in portions(self.zero.word_count()) {
-                    {
-                        let mut turns = self.turns.lock();
-                        turns.apply_survey(words);
-                        self.stats.zero_map.known_zero.set(self.zero.members());
-                    }
-                    tokio::task::yield_now().await;
-                }
-                self.complete.store(true, Ordering::Release);
-                tracing::info!(
-                    "survey finished: {} of {} blocks are zero",
-                    self.zero.members(),
-                    self.geometry.blocks()
-                );
-            }
-            Some(Err(error)) => {
-                tracing::warn!(
-                    "survey failed, nothing is taken from it (reads of empty blocks cost a GET each): {error}"
-                );
-            }
-            None => tracing::debug!("survey given up at close"),
-        }
-        self.turns.lock().end_survey();
-        self.surveying.store(false, Ordering::Release);
-        let contradicted = contradicted.load(Ordering::Relaxed);
-        if contradicted > 0 {
-            tracing::warn!(
-                "{contradicted} blocks believed to be zero are in the store: another program wrote the volume; \
-                 unmount, and check the file system before going on"
-            );
-        }
-    }
-
-    fn survey_sink(self: &Arc<Self>, contradicted: &Arc<AtomicU64>) -> SurveySink {
-        let (inner, contradicted) = (self.clone(), contradicted.clone());
-        Arc::new(move |found| {
-            let mut turns = inner.turns.lock();
-            let wrong = found.iter().filter(|block| turns.survey_found(**block)).count();
-            contradicted.fetch_add(wrong as u64, Ordering::Relaxed);
-        })
-    }
-}
-
-async fn answered(block: BlockNumber, answer: oneshot::Receiver<Result<()>>) -> Result<()> {
-    answer.await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Closed, format!("{block:?}: the engine shut down before its delete was answered")))
-    })
-}
-
-fn portions(words: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..words).step_by(SURVEY_WORDS).map(move |start| start..words.min(start + SURVEY_WORDS))
 }
 
 impl Turn {

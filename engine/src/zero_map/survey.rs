@@ -1,12 +1,23 @@
-//! Whether a survey is worth its price.
+//! The background survey: whether it is worth its price, and its run.
 
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Inner;
+use super::bits::Bits;
+use crate::running::RunningGuard;
 use crate::settings::{SurveyMode, ZeroMapSettings};
+use crate::store::SurveySink;
 
 /// Keys in one LIST answer.
 const KEYS_PER_LIST: u32 = 1000;
 
 /// What S3 Standard charges for a LIST (us-east-1; the dearest regions charge 1.8 times that).
 const DOLLARS_PER_LIST: f64 = 0.005 / 1000.0;
+
+/// Words of the map that a survey sets under one lock: 256 Ki blocks, some microseconds.
+const SURVEY_WORDS: usize = 4096;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
@@ -39,6 +50,66 @@ pub(super) fn plan(settings: &ZeroMapSettings, blocks: u32, complete: bool) -> P
         settings.max_cost,
         (dollars * 100.0).ceil() / 100.0
     ))
+}
+
+impl Inner {
+    pub(super) async fn run_survey(self: Arc<Self>, _running: RunningGuard) {
+        let mut closing = self.closing.subscribe();
+        let candidates = Arc::new(Bits::all(self.geometry.blocks()));
+        self.turns.lock().start_survey(candidates);
+        let contradicted = Arc::new(AtomicU64::new(0));
+        let result = tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => None,
+            result = self.below.survey(self.survey_sink(&contradicted)) => Some(result),
+        };
+        match result {
+            Some(Ok(())) => {
+                for words in portions(self.zero.word_count()) {
+                    {
+                        let mut turns = self.turns.lock();
+                        turns.apply_survey(words);
+                        self.stats.zero_map.known_zero.set(self.zero.members());
+                    }
+                    tokio::task::yield_now().await;
+                }
+                self.complete.store(true, Ordering::Release);
+                tracing::info!(
+                    "survey finished: {} of {} blocks are zero",
+                    self.zero.members(),
+                    self.geometry.blocks()
+                );
+            }
+            Some(Err(error)) => {
+                tracing::warn!(
+                    "survey failed, nothing is taken from it (reads of empty blocks cost a GET each): {error}"
+                );
+            }
+            None => tracing::debug!("survey given up at close"),
+        }
+        self.turns.lock().end_survey();
+        self.surveying.store(false, Ordering::Release);
+        let contradicted = contradicted.load(Ordering::Relaxed);
+        if contradicted > 0 {
+            tracing::warn!(
+                "{contradicted} blocks believed to be zero are in the store: another program wrote the volume; \
+                 unmount, and check the file system before going on"
+            );
+        }
+    }
+
+    fn survey_sink(self: &Arc<Self>, contradicted: &Arc<AtomicU64>) -> SurveySink {
+        let (inner, contradicted) = (self.clone(), contradicted.clone());
+        Arc::new(move |found| {
+            let mut turns = inner.turns.lock();
+            let wrong = found.iter().filter(|block| turns.survey_found(**block)).count();
+            contradicted.fetch_add(wrong as u64, Ordering::Relaxed);
+        })
+    }
+}
+
+fn portions(words: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..words).step_by(SURVEY_WORDS).map(move |start| start..words.min(start + SURVEY_WORDS))
 }
 
 #[cfg(test)]
