@@ -65,12 +65,9 @@ impl Codec {
         self.compress.is_none() && self.keys.is_none()
     }
 
-    /// The longest body that a valid object can have: bytes that grew under compression, and a cipher's padding.
+    /// [`max_body_len`] of this volume.
     pub fn max_body_len(&self) -> usize {
-        let block = self.geometry.block_size() as usize;
-        let zlib = block + (block >> 12) + (block >> 14) + (block >> 25) + 13;
-        let zstd = zstd::zstd_safe::compress_bound(block);
-        zlib.max(zstd) + 16
+        max_body_len(self.geometry.block_size())
     }
 
     /// Body and headers for a block of exactly block-size bytes.
@@ -161,6 +158,14 @@ impl Codec {
         }
         keys.decrypt(block, body).map(Bytes::from).ok_or_else(|| "its padding is wrong".into())
     }
+}
+
+/// The longest body that a valid object can have: bytes that grew under compression, and a cipher's padding.
+pub fn max_body_len(block_size: u32) -> usize {
+    let block = block_size as usize;
+    let zlib = block + (block >> 12) + (block >> 14) + (block >> 25) + 13;
+    let zstd = zstd::zstd_safe::compress_bound(block);
+    zlib.max(zstd) + 16
 }
 
 /// The geometry that block 0 carries; both headers or none.

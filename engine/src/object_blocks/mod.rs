@@ -21,13 +21,18 @@ use crate::store::{BlockStore, Expect, Fetched, SurveySink};
 
 pub mod cipher;
 pub mod codec;
+pub mod erase;
 pub mod names;
+pub mod resolve;
 pub mod superblock;
 pub mod survey;
 
 pub use cipher::Keys;
 pub use codec::Codec;
+pub use erase::erase;
 pub use names::Naming;
+pub use resolve::{Found, Resolved, probe, resolve};
+pub use superblock::Superblock;
 
 /// Keys in one bulk delete, as many as S3 takes.
 pub(crate) const DELETE_BATCH: usize = 1000;
