@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod codec;
 pub mod flags;
 pub mod parse;
 
