@@ -1,1 +1,16 @@
+//! What a workload is: operations, generators that make them from a seed, and readers for recorded block traces.
+//!
+//! Knows nothing of the engine: it says what is asked of a disk, never how the disk answers.
 
+pub mod content;
+pub mod op;
+pub mod random;
+pub mod scenario;
+pub mod shapes;
+pub mod summary;
+pub mod trace;
+
+pub use op::{Op, OpKind};
+pub use scenario::{Scenario, ScenarioError};
+pub use summary::Summary;
+pub use trace::{Trace, TraceError};

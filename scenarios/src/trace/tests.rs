@@ -1,0 +1,222 @@
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn vscsi_v1(time_us: u64, command: u16, sector: u64, len: u32) -> Vec<u8> {
+    let mut record = Vec::new();
+    record.extend(7u32.to_le_bytes());
+    record.extend(len.to_le_bytes());
+    record.extend(1u32.to_le_bytes());
+    record.extend(command.to_le_bytes());
+    record.extend(0x0100u16.to_le_bytes());
+    record.extend(sector.to_le_bytes());
+    record.extend(time_us.to_le_bytes());
+    record
+}
+
+fn vscsi_v2(time_us: u64, command: u16, sector: u64, len: u32) -> Vec<u8> {
+    let mut record = Vec::new();
+    record.extend(command.to_le_bytes());
+    record.extend(0x0200u16.to_le_bytes());
+    for word in [7, len, 1] {
+        record.extend(word.to_le_bytes());
+    }
+    for long in [sector, time_us, 99] {
+        record.extend(long.to_le_bytes());
+    }
+    record
+}
+
+struct Event {
+    time_ns: u64,
+    sector: u64,
+    bytes: u32,
+    action: u32,
+    device: u32,
+    pdu: usize,
+}
+
+const EVENT: Event = Event { time_ns: 0, sector: 0, bytes: 0, action: 0, device: 1, pdu: 0 };
+const Q: u32 = 1;
+const READ: u32 = 1 << 16;
+const WRITE: u32 = 1 << 17;
+const FLUSH: u32 = 1 << 18;
+const NOTIFY: u32 = 1 << 26;
+const DISCARD: u32 = 1 << 29;
+
+fn blktrace(event: &Event, big_endian: bool) -> Vec<u8> {
+    let mut record = Vec::new();
+    let mut put = |value: u64, len: usize| {
+        let mut bytes = value.to_le_bytes()[..len].to_vec();
+        if big_endian {
+            bytes.reverse();
+        }
+        record.extend(bytes);
+    };
+    put(0x6561_7407, 4);
+    put(0, 4);
+    put(event.time_ns, 8);
+    put(event.sector, 8);
+    for word in [event.bytes, event.action, 11, event.device, 0] {
+        put(word.into(), 4);
+    }
+    put(0, 2);
+    put(event.pdu as u64, 2);
+    record.extend(vec![0xee; event.pdu]);
+    record
+}
+
+fn read(bytes: Vec<u8>) -> Result<Vec<Op>, TraceError> {
+    Trace::from_bytes(bytes)?.collect()
+}
+
+#[test]
+fn both_vscsi_versions_say_the_same() {
+    let requests = [(5_000_000, 0x2a, 8, 4096), (5_000_007, 0x88, 16, 512), (5_000_009, 0x35, 0, 0)];
+    let all = |make: fn(u64, u16, u64, u32) -> Vec<u8>| requests.map(|(t, c, s, l)| make(t, c, s, l)).concat();
+    let v1 = read(all(vscsi_v1)).unwrap();
+    assert_eq!(
+        v1,
+        [
+            Op::new(0, OpKind::Write, 4096, 4096),
+            Op::new(7000, OpKind::Read, 8192, 512),
+            Op::new(9000, OpKind::Flush, 0, 0)
+        ]
+    );
+    assert_eq!(read(all(vscsi_v2)).unwrap(), v1);
+    assert_eq!(Trace::from_bytes(all(vscsi_v2)).unwrap().format(), Format::VscsiV2);
+}
+
+#[test]
+fn what_asks_for_no_data_is_left_out_and_counted() {
+    let bytes =
+        [vscsi_v1(9, 0x28, 0, 512), vscsi_v1(8, 0x2a, 0, 512), vscsi_v1(10, 0x12, 0, 96), vscsi_v1(11, 0x28, 0, 0)];
+    let mut trace = Trace::from_bytes(bytes.concat()).unwrap();
+    let times: Vec<u64> = trace.by_ref().map(|op| op.unwrap().time_ns).collect();
+    assert_eq!(times, [0, 0]);
+    assert_eq!(trace.skipped(), Skipped { other: 1, empty: 1, back_in_time: 1 });
+}
+
+#[test]
+fn errors_say_which_record_at_which_byte() {
+    let good = vscsi_v1(1, 0x28, 0, 512);
+    let mut bad = good.clone();
+    bad[15] = 9;
+    let far = vscsi_v1(1, 0x28, u64::MAX / 512 + 1, 512);
+    let q = blktrace(&Event { action: Q | READ, bytes: 512, pdu: 10, ..EVENT }, false);
+    for (bytes, parts) in [
+        (vec![], vec!["empty"]),
+        (b"128166372003061629,hm,0,Write,7014912,4096,26\n".to_vec(), vec!["no known trace format", "31 32 38"]),
+        ([good.clone(), good.clone(), bad].concat(), vec!["record 3 at byte 64", "version field 0900"]),
+        ([good.clone(), good.clone(), good[..31].to_vec()].concat(), vec!["record 3 at byte 64", "31 of 32"]),
+        ([good.clone(), good.clone(), far].concat(), vec!["record 3 at byte 64", "beyond 64-bit"]),
+        ([q.clone(), q[..50].to_vec()].concat(), vec!["record 2 at byte 58", "cut short 8 bytes"]),
+        ([q.clone(), good.clone(), good].concat(), vec!["record 2 at byte 58", "magic"]),
+        (blktrace(&Event { action: 9, ..EVENT }, false), vec!["no Q, D or C"]),
+    ] {
+        let message = read(bytes).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+}
+
+#[test]
+fn either_byte_order_and_any_packing() {
+    let events = [
+        Event { time_ns: 100, action: 2 | NOTIFY, pdu: 16, ..EVENT },
+        Event { time_ns: 1000, sector: 8, bytes: 4096, action: Q | WRITE | FLUSH, ..EVENT },
+        Event { time_ns: 1500, sector: u64::MAX, action: Q | FLUSH, ..EVENT },
+        Event { time_ns: 1700, sector: 9, bytes: 512, action: 7 | WRITE, ..EVENT },
+        Event { time_ns: 2000, sector: 16, bytes: 8192, action: Q | WRITE | DISCARD, device: 2, ..EVENT },
+    ];
+    let expected = [
+        Op { flush_before: true, ..Op::new(0, OpKind::Write, 4096, 4096) },
+        Op::new(500, OpKind::Flush, 0, 0),
+        Op { device: 1, ..Op::new(1000, OpKind::Discard, 8192, 8192) },
+    ];
+    for big_endian in [false, true] {
+        let bytes = events.iter().flat_map(|event| blktrace(event, big_endian)).collect::<Vec<u8>>();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&bytes).unwrap();
+        let zstd = zstd::encode_all(&bytes[..], 1).unwrap();
+        for packed in [bytes, gzip.finish().unwrap(), zstd] {
+            assert_eq!(read(packed).unwrap(), expected);
+        }
+    }
+}
+
+#[test]
+fn a_packed_trace_cut_short_is_an_error() {
+    let mut random = crate::random::Random::new(1);
+    let bytes: Vec<u8> = (0..20_000).flat_map(|n| vscsi_v1(n, 0x28, random.bits() >> 9, 512)).collect();
+    let zstd = zstd::encode_all(&bytes[..], 1).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&bytes).unwrap();
+    for packed in [zstd, gzip.finish().unwrap()] {
+        let message = read(packed[..packed.len() / 2].to_vec()).unwrap_err().to_string();
+        assert!(message.contains("record") && message.contains("unpacked"), "{message}");
+    }
+}
+
+#[test]
+fn all_cpu_files_are_merged_and_gaps_do_not_matter() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, times: &[u64]| {
+        let events = times.iter().map(|time| Event { time_ns: *time, bytes: 512, action: Q | READ, ..EVENT });
+        let bytes: Vec<u8> = events.flat_map(|event| blktrace(&event, false)).collect();
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    };
+    write("disk.blktrace.0", &[]);
+    write("disk.blktrace.2", &[10, 40, 50]);
+    write("disk.blktrace.11", &[20, 30, 60]);
+    write("disk.blktrace.eleven", &[1]);
+    write("other.blktrace.1", &[2]);
+    let packed = zstd::encode_all(&std::fs::read(dir.path().join("disk.blktrace.2")).unwrap()[..], 1).unwrap();
+    std::fs::write(dir.path().join("disk.blktrace.2.zst"), packed).unwrap();
+    for name in
+        ["disk.blktrace.0", "disk.blktrace.2", "disk.blktrace.2.zst", "disk.blktrace.11", "disk", "disk.blktrace"]
+    {
+        let trace = Trace::open(&dir.path().join(name)).unwrap();
+        let times: Vec<u64> = trace.map(|op| op.unwrap().time_ns).collect();
+        assert_eq!(times, [0, 10, 20, 30, 40, 50], "{name}");
+    }
+    let message = Trace::open(&dir.path().join("missing")).err().unwrap().to_string();
+    assert!(message.contains("missing") && message.contains("no such trace file"), "{message}");
+}
+
+proptest! {
+    /// Any bytes: an answer, never a panic, and what comes out is sound.
+    #[test]
+    fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = read(bytes);
+    }
+
+    #[test]
+    fn records_of_arbitrary_content_do_no_harm(
+        kind in 0..4, fields in prop::collection::vec(any::<[u8; 44]>(), 1..6), cut in 0..300usize, packed in 0..3
+    ) {
+        let mut bytes = Vec::new();
+        for field in fields {
+            let start = bytes.len();
+            bytes.extend(match kind { 0 => &field[..32], 1 => &field[..40], _ => &field[..] });
+            match kind {
+                0 => bytes[start + 12..start + 16].copy_from_slice(&[0x2a, 0, 0, 1]),
+                1 => bytes[start..start + 4].copy_from_slice(&[0x2a, 0, 0, 2]),
+                2 => bytes.splice(start..start, [7, 0x74, 0x61, 0x65]).for_each(drop),
+                _ => bytes.splice(start..start, [0x65, 0x61, 0x74, 7]).for_each(drop),
+            }
+        }
+        bytes.truncate(cut.max(1));
+        if packed == 1 {
+            bytes.splice(0..0, super::source::ZSTD_MAGIC).for_each(drop);
+        }
+        if let Ok(trace) = Trace::from_bytes(bytes) {
+            let mut last = 0;
+            for op in trace.map_while(Result::ok) {
+                prop_assert!(op.time_ns >= last && op.offset.checked_add(op.len).is_some());
+                last = op.time_ns;
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The readers against recorded traces with known counts. Skipped, visibly, where the traces are absent.
+
+use std::path::{Path, PathBuf};
+
+use s3b_scenarios::trace::Format;
+use s3b_scenarios::{Op, OpKind, Summary, Trace};
+
+fn trace_path(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traces").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is absent, and in CI a skip fails", path.display());
+    eprintln!("SKIPPED: {} is absent", path.display());
+    None
+}
+
+fn read(path: &Path) -> (Format, Vec<Op>) {
+    let trace = Trace::open(path).unwrap();
+    let format = trace.format();
+    (format, trace.collect::<Result<_, _>>().unwrap())
+}
+
+fn counts(ops: &[Op]) -> [usize; 4] {
+    OpKind::ALL.map(|kind| ops.iter().filter(|op| op.kind == kind).count())
+}
+
+fn summary(ops: &[Op]) -> Summary {
+    Summary::of(ops.iter().map(|op| Ok::<_, ()>(*op))).unwrap()
+}
+
+#[test]
+fn vscsi_of_a_production_vm() {
+    let Some(path) = trace_path("vm-io/cloudPhysicsIO.vscsi.zst") else { return };
+    let (format, ops) = read(&path);
+    assert_eq!((format, ops.len()), (Format::VscsiV1, 113_872));
+    assert_eq!(counts(&ops), [46_974, 66_898, 0, 0]);
+    let all = summary(&ops);
+    assert_eq!([all.read_bytes, all.write_bytes].map(|bytes| (bytes as f64 / 1048576.0).round()), [1714.0, 2297.0]);
+    assert!((all.duration_ns as f64 / 1e9 - 7200.09).abs() < 0.01, "{} ns", all.duration_ns);
+    assert!(ops.is_sorted_by_key(|op| op.time_ns) && ops[0].time_ns == 0);
+}
+
+/// 3000 requests from number 18,000 on are those of crossformat/vmio3000.
+#[test]
+fn vscsi_agrees_with_the_same_requests_in_other_formats() {
+    let (Some(path), Some(expected)) =
+        (trace_path("vm-io/cloudPhysicsIO.vscsi.zst"), trace_path("crossformat/vmio3000.expected.json"))
+    else {
+        return;
+    };
+    let expected: serde_json::Value = serde_json::from_slice(&std::fs::read(expected).unwrap()).unwrap();
+    let ops: Vec<Op> = Trace::open(&path).unwrap().skip(18_000).take(3000).collect::<Result<_, _>>().unwrap();
+    let all = summary(&ops);
+    let number = |key: &str| expected[key].as_u64().unwrap();
+    assert_eq!(
+        [all.reads, all.writes, all.discards, all.flushes],
+        [number("reads"), number("writes"), number("trims"), number("flushes")]
+    );
+    let mib = |bytes: u64| (bytes as f64 / (1 << 20) as f64 * 10.0).round() / 10.0;
+    assert_eq!(
+        (Some(mib(all.read_bytes)), Some(mib(all.write_bytes))),
+        (expected["read_MiB"].as_f64(), expected["write_MiB"].as_f64())
+    );
+    assert_eq!(Some((all.duration_ns - ops[0].time_ns) as f64 / 1e9), expected["duration_s"].as_f64());
+    assert_eq!((all.lowest, all.device_ends), (Some(number("min_off")), vec![number("max_end")]));
+}
+
+#[test]
+fn blktrace_of_two_packed_cpus_in_queue_events() {
+    let Some(path) = trace_path("blk-sqlite/sqlite.blktrace.0.zst") else { return };
+    let (format, ops) = read(&path);
+    assert_eq!((format, ops.len()), (Format::Blktrace('Q'), 81_234));
+    assert_eq!(counts(&ops), [18_647, 53_281, 9_297, 9]);
+    let all = summary(&ops);
+    assert_eq!((all.read_bytes >> 20, all.write_bytes >> 20), (101, 1141));
+    assert_eq!(all.duration_ns / 100_000_000, 465, "46.5 s");
+    assert_eq!(ops.iter().filter(|op| op.flush_before && op.durable).count(), 287, "journal commits are PREFLUSH|FUA");
+    // Any file of the recording, or its name alone, stands for all of it.
+    for other in ["blk-sqlite/sqlite.blktrace.1.zst", "blk-sqlite/sqlite"] {
+        assert_eq!(read(&path.parent().unwrap().parent().unwrap().join(other)).1, ops, "{other}");
+    }
+}
+
+#[test]
+fn blktrace_without_queue_events_falls_back_to_issue() {
+    let Some(path) = trace_path("blk-small/keks.blktrace.3") else { return };
+    let (format, ops) = read(&path);
+    assert_eq!((format, ops.len()), (Format::Blktrace('D'), 1_192));
+    assert_eq!(counts(&ops), [0, 1158, 24, 10]);
+    assert_eq!(summary(&ops).duration_ns / 100_000_000, 563, "56.3 s");
+}
+
+#[test]
+fn blktrace_of_one_cpu() {
+    let Some(path) = trace_path("blk-small/randread.blktrace.0") else { return };
+    let (format, ops) = read(&path);
+    assert_eq!((format, counts(&ops)), (Format::Blktrace('Q'), [963, 0, 0, 0]));
+    assert!(ops.iter().all(|op| op.len == 4096));
+}
+
+/// Every prefix of a real trace either ends cleanly at a record or says where it was cut.
+#[test]
+fn a_trace_cut_anywhere_is_reported() {
+    let Some(path) = trace_path("blk-small/randread.blktrace.0") else { return };
+    let bytes = std::fs::read(path).unwrap();
+    let mut clean = 0;
+    for cut in 0..2000 {
+        match Trace::from_bytes(bytes[..cut].to_vec()).and_then(|trace| trace.collect::<Result<Vec<_>, _>>()) {
+            Ok(_) => clean += 1,
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+    assert!(clean > 5 && clean < 60, "{clean} cuts at a record border");
+}
