@@ -1,23 +1,33 @@
 //! Builds the layers from [`Settings`]: the one place that names them all.
+//!
+//! Opening goes from looking to taking to writing: check the settings, look at the store (shape, password, naming), open
+//! the cache file, take the mount lock, write the superblock. Whatever fails, what was taken is given back, and
+//! nothing has been written before everything was checked.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 
+use crate::block_cache::disk::{BlockRecord, CacheFile, FileDisk, Identity, Loaded, OpenOptions};
+use crate::block_cache::{BlockCache, CacheParts, OpenFile, resolve_size};
 use crate::cpu::Cpu;
-use crate::data::BlockData;
 use crate::direct::Direct;
-use crate::error::Result;
-use crate::etag::ETag;
-use crate::geometry::{BlockNumber, Geometry};
+use crate::directory::Directory;
+use crate::discard::Discard;
+use crate::error::{Error, Result};
+use crate::md5_cache::Md5Cache;
+use crate::memory::Memory;
+use crate::mount_lock::{LockOptions, MountLock};
 use crate::object::ObjectBackend;
-use crate::settings::Settings;
+use crate::object_blocks::{Codec, Keys, ObjectBlocks, Resolved, resolve};
+use crate::retry::Retrying;
+use crate::s3::{self, Credentials, S3Backend, Surroundings};
+use crate::settings::{CacheSize, Durability, Location, Settings, SurveyMode};
 use crate::stats::Stats;
-use crate::store::{BlockStore, Expect, Fetched, SurveySink};
+use crate::store::BlockStore;
 use crate::volume::{Blocks, Volume};
+use crate::zero_map::{Known, ZeroMap};
 
 /// What is not data: components, and secrets.
 pub struct Parts {
@@ -30,22 +40,59 @@ pub struct Parts {
     pub access_key: Option<SecretString>,
 }
 
+impl Parts {
+    /// Production: backend from the settings, heavy work on a pool of as many threads as the machine has cores.
+    pub fn for_process(password: Option<SecretString>, access_key: Option<SecretString>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        Self { backend: None, cpu: Cpu::pool(cores), password, access_key }
+    }
+}
+
 /// An open volume with all below it.
 pub struct Stack {
     volume: Arc<Volume>,
     stats: Arc<Stats>,
     notices: Vec<String>,
+    lock: Mutex<Option<MountLock>>,
+    file: Option<Arc<CacheFile>>,
 }
 
 impl Stack {
-    /// Opens the volume: finds its geometry, checks that the settings fit, takes the mount lock. Every failure
-    /// path releases what it took; nothing is written before everything is checked.
-    pub async fn open(settings: &Settings, _parts: Parts) -> Result<Stack> {
-        let geometry =
-            Geometry::new(settings.volume.block_size.unwrap_or(256 << 10), settings.volume.size.unwrap_or(1 << 30))?;
-        let store = Arc::new(Scratch { geometry, blocks: Arc::default() });
-        let volume = Arc::new(Volume::new(geometry, settings.volume.read_only, Blocks::Direct(Direct::new(store))));
-        Ok(Stack { volume, stats: Arc::default(), notices: Vec::new() })
+    /// Opens the volume. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// With a message for the user; nothing has changed in the store then.
+    pub async fn open(settings: &Settings, parts: Parts) -> Result<Stack> {
+        let stats = Arc::<Stats>::default();
+        let backend = connect(settings, &parts, &stats).await?;
+        let keys = derive_keys(settings, parts.password.as_ref())?;
+        let resolved = resolve(&backend, settings, keys.as_ref()).await?;
+        let codec = Codec::new(&settings.codec, resolved.geometry, keys.clone())?;
+        let cache_file = open_cache_file(settings, &resolved, keys.as_deref())?;
+        let cached_token = cache_file.as_ref().map(|(_, loaded)| loaded.token).filter(|token| *token != 0);
+        let mut notices = resolved.notices.clone();
+        let lock = match settings.location {
+            // A directory is locked by the file system.
+            Location::Directory(_) => None,
+            _ => {
+                let options = LockOptions::from_settings(settings, cached_token);
+                let (lock, more) = MountLock::acquire(&backend, &resolved.naming, &options).await?;
+                notices.extend(more);
+                Some(lock)
+            }
+        };
+        let opened = async {
+            resolved.commit(&backend).await?;
+            let cache_file = take_cache_file(settings, cache_file, lock.as_ref())?;
+            build(settings, &resolved, codec, backend, cache_file, parts.cpu, stats.clone())
+        };
+        match opened.await {
+            Ok((volume, file, more)) => {
+                notices.extend(more);
+                Ok(Stack { volume: Arc::new(volume), stats, notices, lock: Mutex::new(lock), file })
+            }
+            Err(error) => Err(give_back(lock, error).await),
+        }
     }
 
     pub fn volume(&self) -> Arc<Volume> {
@@ -61,46 +108,178 @@ impl Stack {
         &self.notices
     }
 
-    /// Stores everything (as long as it takes), stops background work, releases the lock.
+    /// Stores everything (as long as it takes), stops background work, releases the lock. Call it once.
     pub async fn close(&self) -> Result<()> {
-        self.volume.close().await
+        self.volume.close().await?;
+        if let Some(file) = &self.file
+            && let Err(error) = file.set_token(0)
+        {
+            tracing::warn!("{error}: the next mount will take the cache file for that of a crashed one");
+        }
+        let lock = self.lock.lock().take();
+        if let Some(lock) = lock
+            && let Some(notice) = lock.release().await?
+        {
+            tracing::warn!("{notice}");
+        }
+        Ok(())
+    }
+
+    /// What to tell the user when the process ends without [`Stack::close`] having finished.
+    pub fn left_behind(&self) -> Option<String> {
+        self.lock.lock().as_ref().and_then(MountLock::left_behind)
     }
 }
 
-struct Scratch {
-    geometry: Geometry,
-    blocks: Arc<Mutex<HashMap<BlockNumber, BlockData>>>,
+/// The backend of the settings, with patience around it. Fails in seconds on what patience would not mend.
+pub(crate) async fn connect(
+    settings: &Settings,
+    parts: &Parts,
+    stats: &Arc<Stats>,
+) -> Result<Arc<dyn ObjectBackend>> {
+    s3::check_prefix(&settings.volume.prefix)?;
+    let backend: Arc<dyn ObjectBackend> = match (&parts.backend, &settings.location) {
+        (Some(backend), _) => backend.clone(),
+        (None, _) if settings.test.discard => Arc::new(Discard::new()),
+        (None, Location::Memory) => Arc::new(Memory::new()),
+        (None, Location::Directory(path)) => {
+            let directory = Directory::open(path)?;
+            if !settings.volume.read_only {
+                directory.lock()?;
+            }
+            Arc::new(directory)
+        }
+        (None, Location::Bucket(bucket)) => {
+            let credentials = Credentials::resolve(&settings.s3, parts.access_key.clone(), &Surroundings::PROCESS)?;
+            let backend = S3Backend::new(bucket, &settings.s3, credentials, stats.clone())?;
+            backend.check_bucket().await.map_err(|error| error.context(format!("bucket {bucket}")))?;
+            Arc::new(backend)
+        }
+    };
+    let backend = crate::wrap::for_tests(backend, &settings.test);
+    Ok(Arc::new(Retrying::new(backend, settings.retry.clone(), stats.clone())))
 }
 
-impl BlockStore for Scratch {
-    fn geometry(&self) -> Geometry {
-        self.geometry
+fn derive_keys(settings: &Settings, password: Option<&SecretString>) -> Result<Option<Arc<Keys>>> {
+    let bucket = match &settings.location {
+        Location::Bucket(bucket) => bucket.as_str(),
+        _ => "",
+    };
+    Ok(Keys::from_settings(&settings.codec, password, bucket, &settings.volume.prefix)?.map(Arc::new))
+}
+
+/// A cache file and what it held, before the mount is sure to happen.
+type Opened = Option<(Arc<CacheFile>, Loaded)>;
+
+fn open_cache_file(settings: &Settings, resolved: &Resolved, keys: Option<&Keys>) -> Result<Opened> {
+    let Some(path) = settings.block_cache.file.as_ref().filter(|_| !settings.volume.shared_disk) else {
+        return Ok(None);
+    };
+    let place = match &settings.location {
+        Location::Memory => "memory".to_string(),
+        Location::Directory(path) => path.display().to_string(),
+        Location::Bucket(bucket) => bucket.clone(),
+    };
+    let location = format!("{place}/{}", settings.volume.prefix);
+    let identity = Identity {
+        key_check: keys.map(|keys| keys.check_value(&location).to_vec()),
+        location,
+        geometry: resolved.geometry,
+        hashed_names: resolved.naming.hashed(),
+    };
+    let disk = FileDisk::open(path, settings.block_cache.file_advise)?;
+    let blocks = resolve_size(&settings.block_cache, resolved.geometry, machine_memory());
+    let options = OpenOptions { accept_loss: settings.volume.force };
+    let (file, loaded) = CacheFile::open(Arc::new(disk), &identity, blocks.total, options)?;
+    Ok(Some((Arc::new(file), loaded)))
+}
+
+/// The lock is held: what the cache file has may be used, and it belongs to this mount from now on.
+fn take_cache_file(settings: &Settings, opened: Opened, lock: Option<&MountLock>) -> Result<Option<OpenFile>> {
+    let Some((file, mut loaded)) = opened else { return Ok(None) };
+    let dirty = loaded.blocks.iter().filter(|block| block.record == BlockRecord::Dirty).count();
+    let journal = settings.durability == Durability::Journal;
+    if dirty > 0 && settings.volume.read_only {
+        loaded.notices.push(format!("{dirty} blocks in the cache file are not stored yet; a read-only mount shows them"));
+    } else if dirty > 0 && !settings.block_cache.recover_dirty && !journal {
+        if !settings.volume.force {
+            return Err(Error::config(format!(
+                "the cache file holds {dirty} blocks that a crash kept from being stored: \
+                 --block-cache-recover-dirty-blocks stores them now, --force gives them up"
+            )));
+        }
+        loaded.blocks.retain(|block| block.record != BlockRecord::Dirty);
+        loaded.notices.push(format!("gave up {dirty} unstored blocks of the cache file, because of --force"));
+    } else if dirty > 0 {
+        loaded.notices.push(format!("storing {dirty} blocks that the last mount could not store"));
     }
-    fn read(&self, block: BlockNumber, _expect: Expect) -> BoxFuture<'static, Result<Fetched>> {
-        let data = self.blocks.lock().get(&block).cloned().unwrap_or(BlockData::Zero);
-        Box::pin(async move { Ok(Fetched::Data(data, None)) })
+    if !settings.volume.read_only {
+        file.set_token(lock.and_then(MountLock::token).unwrap_or(1))?;
     }
-    fn write(&self, block: BlockNumber, data: BlockData, _want: bool) -> BoxFuture<'static, Result<Option<ETag>>> {
-        self.blocks.lock().insert(block, data);
-        Box::pin(async move { Ok(None) })
+    Ok(Some(OpenFile { file, loaded }))
+}
+
+type Built = (Volume, Option<Arc<CacheFile>>, Vec<String>);
+
+fn build(
+    settings: &Settings,
+    resolved: &Resolved,
+    codec: Codec,
+    backend: Arc<dyn ObjectBackend>,
+    cache_file: Option<OpenFile>,
+    cpu: Cpu,
+    stats: Arc<Stats>,
+) -> Result<Built> {
+    let geometry = resolved.geometry;
+    let local = !matches!(settings.location, Location::Bucket(_));
+    let mut notices = Vec::new();
+    let blocks = ObjectBlocks::new(backend, geometry, resolved.naming.clone(), codec, cpu.clone(), stats.clone())
+        .with_survey_threads(settings.zero_map.threads);
+    let mut store: Arc<dyn BlockStore> = Arc::new(blocks);
+    let shared = settings.volume.shared_disk;
+    if !shared {
+        let known = if resolved.is_new { Known::AllZero } else { Known::Nothing };
+        let mut zero = settings.zero_map.clone();
+        if local && zero.survey == SurveyMode::Auto {
+            // Listings cost nothing here.
+            zero.survey = SurveyMode::On;
+        }
+        let map = ZeroMap::new(store, &zero, known, stats.clone());
+        notices.extend(map.start_survey());
+        store = Arc::new(map);
     }
-    fn delete_many(&self, blocks: Vec<BlockNumber>) -> BoxFuture<'static, Vec<(BlockNumber, Result<()>)>> {
-        let mut all = self.blocks.lock();
-        let done = blocks
-            .into_iter()
-            .map(|b| {
-                (b, {
-                    all.remove(&b);
-                    Ok(())
-                })
-            })
-            .collect();
-        Box::pin(async move { done })
+    if settings.md5_cache.size > 0 && !shared && !settings.volume.read_only {
+        store = Arc::new(Md5Cache::new(store, &settings.md5_cache, stats.clone())?);
     }
-    fn survey(&self, _sink: SurveySink) -> BoxFuture<'static, Result<()>> {
-        Box::pin(async { Ok(()) })
+    if shared || settings.block_cache.size == CacheSize::Blocks(0) || settings.block_cache.size == CacheSize::Bytes(0) {
+        let volume = Volume::new(geometry, settings.volume.read_only, Blocks::Direct(Direct::new(store)));
+        return Ok((volume, None, notices));
     }
-    fn sync(&self) -> BoxFuture<'static, Result<()>> {
-        Box::pin(async { Ok(()) })
+    let file = cache_file.as_ref().map(|open| open.file.clone());
+    notices.extend(cache_file.iter().flat_map(|open| open.loaded.notices.clone()));
+    let parts = CacheParts {
+        store,
+        cpu,
+        stats,
+        file: cache_file,
+        durability: settings.durability,
+        blocks: resolve_size(&settings.block_cache, geometry, machine_memory()),
+    };
+    let cache = BlockCache::open(&settings.block_cache, &settings.retry, parts)?;
+    Ok((Volume::new(geometry, settings.volume.read_only, Blocks::Cached(cache)), file, notices))
+}
+
+/// A mount that fails after taking the lock leaves none behind.
+async fn give_back(lock: Option<MountLock>, error: Error) -> Error {
+    let Some(lock) = lock else { return error };
+    match lock.release().await {
+        Ok(_) => error,
+        Err(left) => error.context(format!("and the mount token is left behind ({left})")),
     }
+}
+
+/// Bytes of memory this process may use.
+fn machine_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram as u64 * u64::from(info.mem_unit)
 }

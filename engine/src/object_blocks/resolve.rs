@@ -44,6 +44,8 @@ pub struct Resolved {
     pub notices: Vec<String>,
     /// The superblock to write; `None` when it stands as it is, and on read-only mounts.
     pub write_superblock: Option<Superblock>,
+    /// The prefix holds no block: everything is zero.
+    pub is_new: bool,
     /// There is another one now.
     replaces: bool,
     /// Block 0 carries another size in its headers.
@@ -99,7 +101,7 @@ pub async fn resolve(
     }
     let replaces = found.superblock.is_some() || found.damage.is_some();
     let naming = Naming::new(&*volume.prefix, volume.block_hash_prefix);
-    let mut case = Case { backend, settings, volume, keys, found, naming, notices };
+    let mut case = Case { backend, settings, volume, keys, found, naming, notices, is_new: false };
     let geometry = case.decide().await?;
     let superblock = Superblock::new(geometry, volume.block_hash_prefix, keys.map(|keys| &**keys));
     let stands = case.found.superblock.as_ref() == Some(&superblock);
@@ -109,6 +111,7 @@ pub async fn resolve(
         naming: case.naming,
         notices: case.notices,
         write_superblock: (!stands && !volume.read_only).then_some(superblock),
+        is_new: case.is_new,
         replaces,
         restamp_block_zero: !volume.read_only && stamped.is_some_and(|(_, size)| size != geometry.size()),
     })
@@ -123,6 +126,7 @@ struct Case<'a> {
     found: Found,
     naming: Naming,
     notices: Vec<String>,
+    is_new: bool,
 }
 
 impl Case<'_> {
@@ -200,6 +204,7 @@ impl Case<'_> {
     }
 
     fn new_volume(&mut self, old: Option<&Superblock>) -> Result<Geometry> {
+        self.is_new = true;
         let old = old.map(|old| old.geometry);
         let Some(size) = self.volume.size.or(old.map(|old| old.size())) else {
             return Err(Error::config(format!(

@@ -12,6 +12,7 @@ mod net;
 mod proxy;
 mod run;
 mod s3backer;
+pub mod seaweed;
 mod skip;
 mod tree;
 mod wait;
