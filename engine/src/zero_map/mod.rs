@@ -109,6 +109,9 @@ struct Reading {
     saw_zero: bool,
 }
 
+/// Blocks looked at in one go when the map answers a survey: some tens of microseconds.
+const SURVEY_BLOCKS: usize = 1 << 14;
+
 impl ZeroMap {
     pub fn new(below: Arc<dyn BlockStore>, settings: &ZeroMapSettings, known: Known, stats: Arc<Stats>) -> Self {
         let geometry = below.geometry();
@@ -140,7 +143,8 @@ impl ZeroMap {
     }
 
     /// Starts the background survey if the settings want one and it is worth its price. Answers what the user should
-    /// know, if anything. Runs on the caller's runtime. Where listings are free (a local directory) pass [`SurveyMode::On`] instead of `Auto`.
+    /// know, if anything. It runs on the caller's runtime. Where listings are free (a local directory) pass
+    /// [`SurveyMode::On`] instead of `Auto`.
     ///
     /// [`SurveyMode::On`]: crate::settings::SurveyMode::On
     pub fn start_survey(&self) -> Option<String> {
@@ -228,17 +232,16 @@ impl BlockStore for ZeroMap {
             return inner.below.survey(sink);
         }
         Box::pin(async move {
-            let mut found = Vec::with_capacity(batch::BATCH);
-            for block in inner.geometry.all_blocks().filter(|block| !inner.zero.contains(*block)) {
-                found.push(block);
-                if found.len() == batch::BATCH {
+            let blocks = inner.geometry.blocks();
+            // In portions, so that a large empty volume does not hold up this thread.
+            for start in (0..blocks).step_by(SURVEY_BLOCKS) {
+                let portion = start..blocks.min(start.saturating_add(SURVEY_BLOCKS as u32));
+                let found: Vec<BlockNumber> =
+                    portion.map(BlockNumber).filter(|block| !inner.zero.contains(*block)).collect();
+                if !found.is_empty() {
                     sink(&found);
-                    found.clear();
-                    tokio::task::yield_now().await;
                 }
-            }
-            if !found.is_empty() {
-                sink(&found);
+                tokio::task::yield_now().await;
             }
             Ok(())
         })
