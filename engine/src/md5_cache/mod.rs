@@ -10,7 +10,7 @@
 
 mod core;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,9 +219,18 @@ impl Inner {
     }
 
     async fn write(self: &Arc<Self>, block: BlockNumber, data: BlockData) -> Result<Option<ETag>> {
+        if data.is_known_zero() && self.stays_zero(block) {
+            return self.below.write(block, data, true).await;
+        }
         let mut storing = self.begin_write(block, &data).await;
         storing.etag = self.below.write(block, data, true).await?;
         Ok(storing.etag)
+    }
+
+    /// A zero store that changes nothing needs no entry: a discard must not fill the table.
+    fn stays_zero(&self, block: BlockNumber) -> bool {
+        let absent = self.core.lock().is_zero(block).is_none();
+        absent && self.below.known_zero(block)
     }
 
     async fn begin_write(self: &Arc<Self>, block: BlockNumber, data: &BlockData) -> Storing {
@@ -258,34 +267,37 @@ impl Inner {
 
     /// Blocks that may go now go together; each of the others goes when it may.
     async fn delete_all(self: &Arc<Self>, blocks: Vec<BlockNumber>) -> Vec<(BlockNumber, Result<()>)> {
-        let (mut ready, mut waiting) = (Vec::new(), Vec::new());
+        let (mut together, mut ready, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for &block in &blocks {
+            if self.stays_zero(block) {
+                together.push(block);
+                continue;
+            }
             match self.try_begin_write(block, &BlockData::Zero) {
-                Ok(storing) => ready.push(storing),
+                Ok(storing) => {
+                    together.push(block);
+                    ready.push(storing);
+                }
                 Err(_) => waiting.push(block),
             }
         }
-        let ready = async {
-            if ready.is_empty() {
+        let together = async {
+            if together.is_empty() {
                 return Vec::new();
             }
-            let answers = self.below.delete_many(ready.iter().map(|storing| storing.block).collect()).await;
-            let mut answers: HashMap<BlockNumber, Result<()>> = answers.into_iter().collect();
-            let result = |mut storing: Storing| {
-                let block = storing.block;
-                let answer = answers.remove(&block).unwrap_or_else(|| {
-                    Err(Error::transient(format!("{block:?}: the store did not answer its delete")))
-                });
-                storing.etag = answer.is_ok().then_some(ETag::ZERO_BLOCK);
-                (block, answer)
-            };
-            ready.into_iter().map(result).collect()
+            let answers = self.below.delete_many(together).await;
+            let stored: HashSet<BlockNumber> =
+                answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(block, _)| *block).collect();
+            for mut storing in ready {
+                storing.etag = stored.contains(&storing.block).then_some(ETag::ZERO_BLOCK);
+            }
+            answers
         };
         let waiting = stream::iter(waiting)
             .map(|block| async move { (block, self.write(block, BlockData::Zero).await.map(|_| ())) })
             .buffered(WAITING_DELETES)
             .collect::<Vec<_>>();
-        let (mut results, waited) = future::join(ready, waiting).await;
+        let (mut results, waited) = future::join(together, waiting).await;
         results.extend(waited);
         results.sort_unstable_by_key(|(block, _)| *block);
         results

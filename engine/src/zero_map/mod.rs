@@ -63,7 +63,7 @@ pub enum Known {
     Saved(SavedMap),
 }
 
-/// The layer. Cheap handles share one map.
+/// The layer.
 pub struct ZeroMap {
     inner: Arc<Inner>,
 }
@@ -79,7 +79,9 @@ struct Inner {
     turns: Mutex<Turns<oneshot::Sender<Granted>>>,
     gathering: Mutex<Gathering<Delete>>,
     hurry: Notify,
-    /// Whether every zero block is known (but for what failed).
+    /// There is nothing a survey could find.
+    new_volume: bool,
+    /// Every zero block is known, but for those whose store failed.
     complete: AtomicBool,
     surveying: AtomicBool,
     closing: watch::Sender<bool>,
@@ -107,9 +109,13 @@ struct Reading {
     saw_zero: bool,
 }
 
+/// Blocks looked at in one go when the map answers a survey: some tens of microseconds.
+const SURVEY_BLOCKS: usize = 1 << 14;
+
 impl ZeroMap {
     pub fn new(below: Arc<dyn BlockStore>, settings: &ZeroMapSettings, known: Known, stats: Arc<Stats>) -> Self {
         let geometry = below.geometry();
+        let new_volume = matches!(known, Known::AllZero);
         let (zero, complete) = match known {
             Known::Nothing => (Bits::none(geometry.blocks()), false),
             Known::AllZero => (Bits::all(geometry.blocks()), true),
@@ -127,6 +133,7 @@ impl ZeroMap {
             zero,
             gathering: Mutex::new(Gathering::new()),
             hurry: Notify::new(),
+            new_volume,
             complete: AtomicBool::new(complete),
             surveying: AtomicBool::new(false),
             closing: watch::Sender::new(false),
@@ -136,11 +143,15 @@ impl ZeroMap {
     }
 
     /// Starts the background survey if the settings want one and it is worth its price. Answers what the user should
-    /// know, if anything. Where listings are free (a local directory) pass [`SurveyMode::On`] instead of `Auto`.
+    /// know, if anything. It runs on the caller's runtime. Where listings are free (a local directory) pass
+    /// [`SurveyMode::On`] instead of `Auto`.
     ///
     /// [`SurveyMode::On`]: crate::settings::SurveyMode::On
     pub fn start_survey(&self) -> Option<String> {
         let inner = &self.inner;
+        if inner.new_volume {
+            return None;
+        }
         match survey::plan(&inner.settings, inner.geometry.blocks(), inner.complete.load(Ordering::Acquire)) {
             Plan::No => None,
             Plan::Skip(notice) => Some(notice),
@@ -221,17 +232,16 @@ impl BlockStore for ZeroMap {
             return inner.below.survey(sink);
         }
         Box::pin(async move {
-            let mut found = Vec::with_capacity(batch::BATCH);
-            for block in inner.geometry.all_blocks().filter(|block| !inner.zero.contains(*block)) {
-                found.push(block);
-                if found.len() == batch::BATCH {
+            let blocks = inner.geometry.blocks();
+            // In portions, so that a large empty volume does not hold up this thread.
+            for start in (0..blocks).step_by(SURVEY_BLOCKS) {
+                let portion = start..blocks.min(start.saturating_add(SURVEY_BLOCKS as u32));
+                let found: Vec<BlockNumber> =
+                    portion.map(BlockNumber).filter(|block| !inner.zero.contains(*block)).collect();
+                if !found.is_empty() {
                     sink(&found);
-                    found.clear();
-                    tokio::task::yield_now().await;
                 }
-            }
-            if !found.is_empty() {
-                sink(&found);
+                tokio::task::yield_now().await;
             }
             Ok(())
         })

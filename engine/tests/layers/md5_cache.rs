@@ -9,11 +9,13 @@ use s3b_engine::data::BlockData;
 use s3b_engine::error::ErrorKind;
 use s3b_engine::etag::ETag;
 use s3b_engine::md5_cache::Md5Cache;
-use s3b_engine::settings::Md5CacheSettings;
+use s3b_engine::settings::{Md5CacheSettings, SurveyMode};
 use s3b_engine::stats::Stats;
 use s3b_engine::store::{BlockStore, Expect, Fetched};
+use s3b_engine::zero_map::{Known, ZeroMap};
 
 use crate::objects::*;
+use crate::zero_map::zero_settings;
 
 pub fn md5_settings(size: u32, time: u64, min_write_delay: u64) -> Md5CacheSettings {
     Md5CacheSettings { size, time: ms(time), min_write_delay: ms(min_write_delay) }
@@ -98,6 +100,38 @@ async fn a_full_table_delays_writes_until_the_oldest_entry_goes() {
     }
     assert_eq!(store.calls()[2..], [Call::Write(1000, 3, 1), Call::Write(1300, 4, 1)]);
     assert_eq!((stats.md5_cache.full_delays.get(), stats.md5_cache.current_size.get()), (ms(700 + 1000), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_that_a_read_makes_is_used_at_once() {
+    let store = Objects::new(10);
+    let (cache, _) = md5_cache(&store, md5_settings(1, 10_000, 100));
+    store.state.lock().broken.insert(1);
+    cache.write(block(1), content(1), false).await.unwrap_err();
+    let waiting = tokio::spawn(cache.write(block(2), content(1), false));
+    tokio::task::yield_now().await;
+    // The read forgets the failed store.
+    assert_eq!(read_byte(&cache, 1).await.unwrap(), 0);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(store.calls().last(), Some(&Call::Write(100, 2, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discard_of_zero_blocks_takes_no_entries() {
+    let store = Objects::new(100);
+    let below = Arc::new(ZeroMap::new(
+        Arc::new(store.clone()),
+        &zero_settings(SurveyMode::Off, 20),
+        Known::AllZero,
+        Arc::default(),
+    ));
+    let stats = Arc::new(Stats::default());
+    let cache = Md5Cache::new(below, &md5_settings(5, 10_000, 0), stats.clone()).unwrap();
+    cache.write(block(7), content(1), false).await.unwrap();
+    let results = cache.delete_many((0..100).map(block).collect()).await;
+    assert!(results.len() == 100 && results.iter().all(|(_, result)| result.is_ok()));
+    assert_eq!(cache.write(block(9), BlockData::Zero, true).await.unwrap(), Some(ETag::ZERO_BLOCK));
+    assert_eq!((store.calls().len(), stats.md5_cache.current_size.get()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]

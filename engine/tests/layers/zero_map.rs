@@ -32,6 +32,9 @@ async fn a_new_volume_costs_no_request_until_something_is_written() {
     let store = Objects::new(100);
     let (map, stats) = zero_map(&store, Known::AllZero);
     assert_eq!(stats.zero_map.known_zero.get(), 100);
+    // Not even a survey that was asked for by name.
+    assert_eq!(map.start_survey(), None);
+    clock::sleep(ms(1000)).await;
     assert_eq!(read_byte(&map, 5).await.unwrap(), 0);
     assert_eq!(map.read(block(5), Expect::Unless(ETag::ZERO_BLOCK)).await.unwrap(), Fetched::Unchanged);
     assert_eq!(map.write(block(6), BlockData::Zero, true).await.unwrap(), Some(ETag::ZERO_BLOCK));
