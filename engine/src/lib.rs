@@ -7,6 +7,7 @@
 //! Layers stand side by side on two contracts, [`store::BlockStore`] (blocks and ETags) and
 //! [`object::ObjectBackend`] (named objects), and never import each other; only [`stack`] names them all.
 
+pub mod admin;
 pub mod block_cache;
 pub mod clock;
 pub mod cpu;
