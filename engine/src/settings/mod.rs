@@ -59,6 +59,8 @@ pub struct VolumeSettings {
     pub shared_disk: bool,
     /// Override a size mismatch and another mount's token; never the block size.
     pub force: bool,
+    /// On servers that ignore conditional PUTs: the pause before the mount token is read back.
+    pub lock_settle: Duration,
 }
 
 impl VolumeSettings {
@@ -77,6 +79,7 @@ impl Default for VolumeSettings {
             read_only: false,
             shared_disk: false,
             force: false,
+            lock_settle: Duration::from_secs(1),
         }
     }
 }
@@ -352,6 +355,11 @@ pub enum Durability {
     Journal,
     /// Nothing; flush returns at once (s3backer's way).
     None,
+}
+
+impl TestSettings {
+    /// The longest of the delays, as in s3backer.
+    pub const LONGEST_DELAY: Duration = Duration::from_millis(199);
 }
 
 /// What `--test` adds.

@@ -21,9 +21,8 @@ fn bucket() -> Bucket {
 }
 
 fn asking(block_size: Option<u64>, size: Option<u64>) -> Settings {
-    let mut settings = Settings::default();
-    settings.volume = VolumeSettings { block_size, size, prefix: "v/".into(), ..Default::default() };
-    settings
+    let volume = VolumeSettings { block_size, size, prefix: "v/".into(), ..Default::default() };
+    Settings { volume, ..Default::default() }
 }
 
 fn encrypting(mut settings: Settings, cipher: CipherName) -> Settings {
