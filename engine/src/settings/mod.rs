@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub mod check;
+pub mod config_file;
 pub mod flags;
 pub mod parse;
 
