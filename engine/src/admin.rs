@@ -42,7 +42,7 @@ pub async fn info(settings: &Settings, parts: &Parts) -> Result<VolumeInfo> {
         location: backend.describe(),
         geometry: superblock.map(|superblock| superblock.geometry),
         hashed_names: superblock.map(|superblock| superblock.hashed),
-        encrypted: superblock.map(|superblock| superblock.key_check.is_some()),
+        encrypted: superblock.map(|superblock| superblock.encryption.is_some()),
         block_zero: found.plain_block_zero.or(found.hashed_block_zero).and_then(|zero| zero.geometry),
         mounted_by: holder.map(|holder| (holder.owner, holder.token)),
         damage: found.damage.map(|error| error.to_string()),

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub mod check;
 mod codec;
+pub mod config_file;
 pub mod flags;
 pub mod parse;
 
