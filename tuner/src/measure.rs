@@ -1,0 +1,185 @@
+//! What a replay measured: latencies by kind of operation, lag, failures.
+//!
+//! Latency counts from the intended start, so that a slow answer also charges the operations that queued behind it;
+//! service time counts from the real start. The two are kept apart, never mixed.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use s3b_scenarios::OpKind;
+
+/// An operation started this much after its intended start counts as late: two ticks of the timer.
+pub const LATE: Duration = Duration::from_millis(2);
+
+/// Percentiles beyond this many samples' reach say little; p99 of fewer is near the largest value seen.
+pub const P99_SAMPLES: u64 = 299;
+
+/// One minute more than a day, in nanoseconds: longer values are clamped.
+const LONGEST_NS: u64 = 86_460_000_000_000;
+
+/// Durations, to three significant digits.
+#[derive(Clone, Debug)]
+pub struct Durations(Histogram<u64>);
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self(Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("constant bounds that the histogram accepts"))
+    }
+}
+
+impl Durations {
+    pub fn record(&mut self, time: Duration) {
+        self.0.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(LONGEST_NS).max(1));
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The value that `percent` of the samples do not exceed; zero without samples.
+    pub fn percentile(&self, percent: f64) -> Duration {
+        if self.0.is_empty() {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(self.0.value_at_percentile(percent))
+    }
+
+    pub fn longest(&self) -> Duration {
+        Duration::from_nanos(self.0.max())
+    }
+
+    pub fn add(&mut self, other: &Durations) {
+        self.0 += &other.0;
+    }
+}
+
+/// One kind of operation.
+#[derive(Clone, Debug, Default)]
+pub struct KindMeasured {
+    pub ops: u64,
+    pub bytes: u64,
+    pub failed: u64,
+    /// From the intended start.
+    pub latency: Durations,
+    /// From the real start.
+    pub service: Durations,
+}
+
+/// One operation, done.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    pub kind: OpKind,
+    pub bytes: u64,
+    pub latency: Duration,
+    pub service: Duration,
+}
+
+/// A whole replay.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    kinds: [KindMeasured; 4],
+    pub lag: Durations,
+    pub late: u64,
+    /// From the first intended start to the end of the final flush.
+    pub elapsed: Duration,
+    /// The final flush: what was not yet stored when the last operation had returned.
+    pub drain: Duration,
+    pub first_failure: Option<String>,
+    /// Ended before the workload did.
+    pub interrupted: bool,
+}
+
+impl Measured {
+    pub fn kind(&self, kind: OpKind) -> &KindMeasured {
+        &self.kinds[kind as usize]
+    }
+
+    pub fn started(&mut self, lag: Duration) {
+        self.lag.record(lag);
+        self.late += u64::from(lag > LATE);
+    }
+
+    pub fn done(&mut self, done: Done) {
+        let kind = &mut self.kinds[done.kind as usize];
+        kind.ops += 1;
+        kind.bytes += done.bytes;
+        kind.latency.record(done.latency);
+        kind.service.record(done.service);
+    }
+
+    /// Failed operations count, but their time does not: an error is not a fast answer.
+    pub fn failed(&mut self, kind: OpKind, what: impl FnOnce() -> String) {
+        self.kinds[kind as usize].failed += 1;
+        self.first_failure.get_or_insert_with(what);
+    }
+
+    pub fn ops(&self) -> u64 {
+        self.kinds.iter().map(|kind| kind.ops).sum()
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.kinds.iter().map(|kind| kind.failed).sum()
+    }
+
+    /// Bytes read and written.
+    pub fn bytes(&self) -> u64 {
+        self.kind(OpKind::Read).bytes + self.kind(OpKind::Write).bytes
+    }
+
+    /// Bytes per second over the whole time, the final flush included.
+    pub fn throughput(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { self.bytes() as f64 / seconds } else { 0.0 }
+    }
+
+    /// Pools another run of the same workload.
+    pub fn add(&mut self, other: &Measured) {
+        for (mine, its) in self.kinds.iter_mut().zip(&other.kinds) {
+            mine.ops += its.ops;
+            mine.bytes += its.bytes;
+            mine.failed += its.failed;
+            mine.latency.add(&its.latency);
+            mine.service.add(&its.service);
+        }
+        self.lag.add(&other.lag);
+        self.late += other.late;
+        self.elapsed += other.elapsed;
+        self.drain += other.drain;
+        self.interrupted |= other.interrupted;
+        if self.first_failure.is_none() {
+            self.first_failure.clone_from(&other.first_failure);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_samples() {
+        let mut durations = Durations::default();
+        assert_eq!(durations.percentile(99.0), Duration::ZERO);
+        (1..=1000).for_each(|ms| durations.record(Duration::from_millis(ms)));
+        for (percent, ms) in [(50.0, 500.0), (99.0, 990.0), (100.0, 1000.0)] {
+            let found = durations.percentile(percent).as_secs_f64() * 1e3;
+            assert!((found / ms - 1.0).abs() < 0.001, "p{percent} = {found} ms");
+        }
+        durations.record(Duration::from_secs(1 << 40));
+        assert_eq!(durations.count(), 1001);
+    }
+
+    #[test]
+    fn runs_are_pooled_and_failures_are_not_fast_answers() {
+        let done = Done { kind: OpKind::Write, bytes: 10, latency: Duration::from_secs(1), service: Duration::ZERO };
+        let mut one = Measured { elapsed: Duration::from_secs(2), ..Measured::default() };
+        one.done(done);
+        one.failed(OpKind::Write, || "first".into());
+        one.failed(OpKind::Read, || unreachable!("only the first failure is described"));
+        let mut two = one.clone();
+        two.add(&one);
+        assert_eq!((two.ops(), two.failures(), two.bytes()), (2, 4, 20));
+        assert_eq!(two.throughput(), 5.0);
+        assert_eq!(two.kind(OpKind::Write).latency.count(), 2);
+    }
+}

@@ -1,0 +1,380 @@
+//! Runs operations against a volume: by schedule (open loop) or as fast as a bound of outstanding ones allows.
+//!
+//! By schedule, every operation has an absolute intended start; a late one delays nobody's schedule, and its latency
+//! counts from when it should have started. A flush never overtakes a write that came before it: it begins when those
+//! writes have returned. As fast as possible, operations behind a flush wait for it as well, as its caller would.
+//! Hits are answered on this task, as a mount answers them on its FUSE thread; misses are spawned.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::Bytes;
+use futures::future::try_join_all;
+use s3b_engine::clock::{self, Instant};
+use s3b_engine::error::{Error, ErrorKind};
+use s3b_engine::volume::Volume;
+use s3b_scenarios::content::{Content, ContentProperties};
+use s3b_scenarios::{Op, OpKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::interrupt::Interrupt;
+use crate::measure::{Done, Measured};
+
+/// Longest piece of one operation, as a kernel would send it.
+const PIECE: u64 = Content::MAX_LEN as u64;
+
+/// Outstanding operations by schedule. A store that falls this far behind holds the schedule up; the lag shows it.
+const SCHEDULED_AT_MOST: usize = 1 << 16;
+
+/// A timer's tick and a little more.
+const AWAKE: Duration = Duration::from_micros(1200);
+
+const YIELDS_PER_LOOK: u32 = 4;
+
+/// When operations start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At their times.
+    Schedule,
+    /// As soon as fewer than this many are outstanding.
+    Max { outstanding: usize },
+}
+
+/// How to replay.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub pace: Pace,
+    /// Where each device of the workload begins in the volume.
+    pub device_starts: Vec<u64>,
+    pub content: ContentProperties,
+    pub seed: u64,
+}
+
+/// Told about every operation that was started.
+pub trait Progress {
+    fn started(&mut self, op: &Op);
+}
+
+impl<F: FnMut(&Op)> Progress for F {
+    fn started(&mut self, op: &Op) {
+        self(op);
+    }
+}
+
+/// Runs the operations and a final flush.
+///
+/// # Errors
+/// An operation that the workload itself cannot yield. Operations that fail are counted in the answer.
+pub async fn replay(
+    volume: Arc<Volume>,
+    ops: impl Iterator<Item = Result<Op>>,
+    options: &Options,
+    interrupt: &Interrupt,
+    progress: &mut dyn Progress,
+) -> Result<Measured> {
+    let outstanding = match options.pace {
+        Pace::Schedule => SCHEDULED_AT_MOST,
+        Pace::Max { outstanding } => outstanding.max(1),
+    };
+    let mut replayer = Replayer::new(volume, options, outstanding);
+    let start = clock::now();
+    let mut failure = None;
+    for op in ops {
+        let op = match op {
+            Ok(op) => op,
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        };
+        progress.started(&op);
+        let go_on = match options.pace {
+            Pace::Schedule => replayer.at(start + Duration::from_nanos(op.time_ns), op, interrupt).await,
+            Pace::Max { .. } => replayer.at_once(op, interrupt).await,
+        };
+        if !go_on {
+            break;
+        }
+    }
+    let measured = replayer.finish(start, outstanding).await;
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(measured),
+    }
+}
+
+/// Results, shared with the spawned operations. Locked only to add a number.
+#[derive(Clone, Default)]
+struct Results(Arc<Mutex<Shared>>);
+
+#[derive(Default)]
+struct Shared {
+    measured: Measured,
+    /// An error that the next operation would meet as well.
+    hopeless: bool,
+}
+
+impl Results {
+    fn with<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn record(&self, op: &Op, intended: Instant, started: Instant, result: Result<(), Error>) {
+        let end = clock::now();
+        self.with(|shared| match result {
+            Ok(()) => shared.measured.done(Done {
+                kind: op.kind,
+                bytes: op.len,
+                latency: end.saturating_duration_since(intended),
+                service: end.saturating_duration_since(started),
+            }),
+            Err(error) => {
+                shared.hopeless |= hopeless(&error);
+                shared
+                    .measured
+                    .failed(op.kind, || format!("{} of {} bytes at {}: {error}", op.kind.name(), op.len, op.offset));
+            }
+        });
+    }
+}
+
+fn hopeless(error: &Error) -> bool {
+    use ErrorKind::{Busy, Closed, Config, Denied, NoBucket, ReadOnly, Redirect};
+    matches!(error.kind(), Busy | Closed | Config | Denied | NoBucket | ReadOnly | Redirect)
+}
+
+/// The writes since the last flush. Each holds a sender; when all are gone the receiver says so.
+struct Epoch {
+    writes: mpsc::Sender<()>,
+    returned: mpsc::Receiver<()>,
+}
+
+impl Epoch {
+    fn new() -> Self {
+        let (writes, returned) = mpsc::channel(1);
+        Self { writes, returned }
+    }
+}
+
+struct Replayer<'a> {
+    volume: Arc<Volume>,
+    options: &'a Options,
+    content: Content,
+    pool: Bytes,
+    zeros: Bytes,
+    slots: Arc<Semaphore>,
+    epoch: Epoch,
+    results: Results,
+    scratch: Vec<u8>,
+}
+
+impl<'a> Replayer<'a> {
+    fn new(volume: Arc<Volume>, options: &'a Options, outstanding: usize) -> Self {
+        let content = Content::new(options.content, options.seed);
+        Self {
+            volume,
+            options,
+            pool: Bytes::copy_from_slice(content.pool()),
+            zeros: Bytes::from(vec![0; PIECE as usize]),
+            content,
+            slots: Arc::new(Semaphore::new(outstanding)),
+            epoch: Epoch::new(),
+            results: Results::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Starts an operation at its time, however late that is by now. False: stop.
+    async fn at(&mut self, intended: Instant, op: Op, interrupt: &Interrupt) -> bool {
+        if intended > clock::now() {
+            tokio::select! {
+                biased;
+                () = interrupt.wait() => {}
+                () = wait_until(intended) => {}
+            }
+        } else {
+            // Far behind, nothing here would ever wait and let others run.
+            tokio::task::coop::consume_budget().await;
+        }
+        let Some(slot) = self.slot(interrupt).await else { return false };
+        self.issue(op, Some(intended), slot);
+        !self.results.with(|shared| shared.hopeless)
+    }
+
+    /// Starts an operation as soon as there is room. False: stop.
+    async fn at_once(&mut self, op: Op, interrupt: &Interrupt) -> bool {
+        let Some(slot) = self.slot(interrupt).await else { return false };
+        let flushes = op.kind == OpKind::Flush || op.flush_before || op.durable;
+        let returned = self.issue(op, None, slot);
+        if let (true, Some(returned)) = (flushes, returned) {
+            // An error means that the task is gone, and then its result was recorded or it panicked.
+            let _ = returned.await;
+        }
+        !self.results.with(|shared| shared.hopeless)
+    }
+
+    async fn slot(&self, interrupt: &Interrupt) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            () = interrupt.wait() => {
+                self.results.with(|shared| shared.measured.interrupted = true);
+                None
+            }
+            slot = self.slots.clone().acquire_owned() => slot.ok(),
+        }
+    }
+
+    /// Answers when the operation returns, unless it has already.
+    fn issue(
+        &mut self,
+        mut op: Op,
+        intended: Option<Instant>,
+        slot: OwnedSemaphorePermit,
+    ) -> Option<oneshot::Receiver<()>> {
+        let started = clock::now();
+        let intended = intended.unwrap_or(started);
+        self.results.with(|shared| shared.measured.started(started.saturating_duration_since(intended)));
+        op.offset += self.options.device_starts.get(op.device as usize).copied().unwrap_or(0);
+        let data = if op.kind == OpKind::Write { self.data(op.len) } else { Vec::new() };
+        let rest = match self.try_at_once(&op, data) {
+            Ok(Some(rest)) => rest,
+            Ok(None) => {
+                self.results.record(&op, intended, started, Ok(()));
+                return None;
+            }
+            Err(error) => {
+                self.results.record(&op, intended, started, Err(error));
+                return None;
+            }
+        };
+        let order = self.order(&op);
+        let (volume, results) = (self.volume.clone(), self.results.clone());
+        let (tell, returned) = oneshot::channel();
+        tokio::spawn(async move {
+            let result = run(&volume, &op, rest, order).await;
+            results.record(&op, intended, started, result);
+            drop(slot);
+            // Nobody may be waiting.
+            let _ = tell.send(());
+        });
+        Some(returned)
+    }
+
+    /// The bytes of a write, in pieces.
+    fn data(&mut self, len: u64) -> Vec<Bytes> {
+        let mut left = len;
+        let mut pieces = Vec::new();
+        while left > 0 {
+            let len = left.min(PIECE) as usize;
+            pieces.push(self.content.next(len).map_or_else(|| self.zeros.slice(..len), |part| self.pool.slice(part)));
+            left -= len as u64;
+        }
+        pieces
+    }
+
+    /// Does what can be done without waiting. Answers what remains of a write's data, or nothing when all is done.
+    fn try_at_once(&mut self, op: &Op, data: Vec<Bytes>) -> Result<Option<Vec<Bytes>>, Error> {
+        if op.len > PIECE || op.flush_before || op.durable {
+            return Ok(Some(data));
+        }
+        match op.kind {
+            OpKind::Read => match self.volume.try_read(op.offset, op.len as usize, &mut self.scratch) {
+                Some(read) => read.map(|_| None),
+                None => Ok(Some(data)),
+            },
+            OpKind::Write => {
+                let mut rest = data;
+                let taken = self.volume.try_write(op.offset, &rest[0])?;
+                let whole = taken == rest[0].len();
+                rest[0] = rest[0].slice(taken..);
+                Ok((!whole).then_some(rest))
+            }
+            OpKind::Flush | OpKind::Discard => Ok(Some(data)),
+        }
+    }
+
+    /// What an operation must wait for, or keep others waiting for.
+    fn order(&mut self, op: &Op) -> Order {
+        let flushes_first = op.kind == OpKind::Flush || op.flush_before;
+        let before = flushes_first.then(|| std::mem::replace(&mut self.epoch, Epoch::new()).returned);
+        // A flush that still waits keeps the next one waiting too, since that covers the same writes.
+        let holds = (op.kind != OpKind::Read).then(|| self.epoch.writes.clone());
+        Order { before, holds }
+    }
+
+    /// Waits for all, flushes, and takes the results.
+    async fn finish(self, start: Instant, outstanding: usize) -> Measured {
+        // Every slot free means every operation returned; the semaphore is never closed.
+        let _all = self.slots.acquire_many(outstanding as u32).await;
+        let before_flush = clock::now();
+        let flushed = self.volume.flush().await;
+        let end = clock::now();
+        self.results.with(|shared| {
+            let mut measured = std::mem::take(&mut shared.measured);
+            if let Err(error) = flushed {
+                measured.failed(OpKind::Flush, || format!("the final flush: {error}"));
+            }
+            measured.drain = end.saturating_duration_since(before_flush);
+            measured.elapsed = end.saturating_duration_since(start);
+            measured
+        })
+    }
+}
+
+/// Timers tick in milliseconds and hits take microseconds, so the last stretch is waited for awake, giving way to
+/// every other task. Where time stands still meanwhile (a paused clock), the timer is exact.
+async fn wait_until(time: Instant) {
+    clock::sleep_until(time.checked_sub(AWAKE).unwrap_or(time)).await;
+    let mut now = clock::now();
+    while now < time {
+        for _ in 0..YIELDS_PER_LOOK {
+            tokio::task::yield_now().await;
+        }
+        let later = clock::now();
+        if later == now {
+            clock::sleep_until(time).await;
+        }
+        now = later;
+    }
+}
+
+struct Order {
+    before: Option<mpsc::Receiver<()>>,
+    /// Keeps the next flush waiting.
+    holds: Option<mpsc::Sender<()>>,
+}
+
+async fn run(volume: &Volume, op: &Op, data: Vec<Bytes>, mut order: Order) -> Result<(), Error> {
+    if let Some(before) = &mut order.before {
+        // Nothing is ever sent: the end of the channel is the last write's return.
+        before.recv().await;
+    }
+    if op.kind == OpKind::Flush {
+        // It has passed on what it waited for; flushes themselves may overlap.
+        order.holds = None;
+    }
+    if op.flush_before {
+        volume.flush().await?;
+    }
+    match op.kind {
+        OpKind::Read => {
+            let starts = (0..op.len).step_by(PIECE as usize);
+            let pieces = starts.map(|at| volume.read(op.offset + at, (op.len - at).min(PIECE) as usize));
+            try_join_all(pieces).await?;
+        }
+        OpKind::Write => {
+            // `data` ends where the operation ends, whatever has been taken in already.
+            let mut at = op.end() - data.iter().map(|piece| piece.len() as u64).sum::<u64>();
+            let pieces = data.into_iter().map(|piece| {
+                let offset = at;
+                at += piece.len() as u64;
+                volume.write(offset, piece)
+            });
+            try_join_all(pieces).await?;
+        }
+        OpKind::Flush => volume.flush().await?,
+        OpKind::Discard => volume.zero(op.offset, op.len).await?,
+    }
+    if op.durable { volume.flush().await } else { Ok(()) }
+}

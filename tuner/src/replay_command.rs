@@ -1,0 +1,102 @@
+//! `s3b-tuner replay`: one workload, one configuration.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use s3b_engine::geometry::Geometry;
+use s3b_engine::settings::{Location, Settings};
+use s3b_scenarios::Op;
+
+use crate::cli::{Format, PaceName, Replay};
+use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
+use crate::place::Place;
+use crate::progress::ProgressLine;
+use crate::replay::Pace;
+use crate::report::replay::{self as report, Subject};
+use crate::run::{self, Run, RunResult};
+use crate::workload::Workload;
+
+/// The workload ran, but operations failed.
+const EXIT_FAILURES: u8 = 3;
+
+/// The volume's name in its place: there is one.
+const VOLUME: &str = "replay";
+
+pub async fn replay(args: &Replay) -> Result<ExitCode> {
+    let workload = Workload::load(&args.workload)?;
+    let settings = args.connection.settings()?;
+    if settings.location == Location::Memory {
+        bail!("where to? Name a bucket (--bucket mybucket) or an existing directory (--test /mnt/scratch)");
+    }
+    let (settings, device_starts) = run::fit(&settings, &workload)?;
+    let interrupt = Interrupt::listen();
+    let place = Place::claim(&settings, None).await?;
+    eprintln!("working under {} of {}", place.prefix(), place.describe());
+    let result = in_place(args, &place, &settings, &workload, device_starts, &interrupt).await;
+    let cleaned = place.clean().await;
+    cleaned.report();
+    let (subject, result) = result?;
+    result.notices.iter().for_each(|notice| eprintln!("{notice}"));
+    print!(
+        "{}",
+        match args.format {
+            Format::Text => report::text(&subject, &result),
+            Format::Json => report::json(&subject, &result)?,
+        }
+    );
+    Ok(if result.measured.interrupted {
+        ExitCode::from(EXIT_INTERRUPTED)
+    } else if result.measured.failures() > 0 {
+        ExitCode::from(EXIT_FAILURES)
+    } else if cleaned.left > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+async fn in_place(
+    args: &Replay,
+    place: &Place,
+    settings: &Settings,
+    workload: &Workload,
+    device_starts: Vec<u64>,
+    interrupt: &Interrupt,
+) -> Result<(Subject, RunResult)> {
+    let (block_size, size) = (settings.volume.block_size.unwrap_or(0), settings.volume.size.unwrap_or(0));
+    let geometry = Geometry::new(block_size, size)?;
+    let mut prefilled_blocks = 0;
+    if !args.no_prefill {
+        let blocks = workload.prefilled(geometry, &device_starts)?;
+        if blocks.count() > 0 {
+            eprintln!("putting {} blocks in place", blocks.count());
+        }
+        prefilled_blocks = run::prefill(place, settings, VOLUME, &blocks, interrupt).await?;
+    }
+    let pace = match args.pace {
+        PaceName::Trace => Pace::Schedule,
+        PaceName::Max => Pace::Max { outstanding: args.depth.map_or(workload.depth(), usize::from) },
+    };
+    let mut line = ProgressLine::counting("replay", workload.summary.ops());
+    let mut progress = |_: &Op| line.step(String::new);
+    let run = Run { settings, volume: VOLUME, workload, device_starts, pace };
+    let result = run::run(place, run, interrupt, &mut progress).await;
+    line.finish();
+    let subject = Subject {
+        workload: workload.title.clone(),
+        store: place.describe(),
+        pace: match pace {
+            Pace::Schedule => "by its own times".into(),
+            Pace::Max { outstanding } => format!("as fast as possible, {outstanding} outstanding"),
+        },
+        scheduled: pace == Pace::Schedule,
+        block_size,
+        size,
+        threads: settings.block_cache.threads,
+        write_delay_ms: settings.block_cache.write_delay.as_millis() as u64,
+        prefilled_blocks,
+        skipped_records: workload.skipped.other + workload.skipped.empty,
+        times_mended: workload.skipped.back_in_time,
+    };
+    Ok((subject, result?))
+}

@@ -1,0 +1,133 @@
+//! One run: a workload on one configuration, from a cold cache to the end of its final flush.
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use s3b_engine::geometry::Geometry;
+use s3b_engine::settings::{Settings, SurveyMode, VolumeSettings};
+use s3b_scenarios::content::{Content, ContentProperties};
+
+use crate::cost::Requests;
+use crate::interrupt::Interrupt;
+use crate::measure::Measured;
+use crate::place::Place;
+use crate::replay::{self, Options, Pace, Progress};
+use crate::workload::{BlockSet, Workload};
+
+/// Blocks in flight while data is put in place before a run.
+const FILLS_AT_A_TIME: usize = 64;
+
+/// Any number; the same bytes for every run.
+const CONTENT_SEED: u64 = 0x5b;
+
+/// What one run gave.
+#[derive(Clone, Debug)]
+pub struct RunResult {
+    pub measured: Measured,
+    /// Sent while the volume was open for the run, its last drain included, its opening not.
+    pub requests: Requests,
+    /// What the engine said when the volume was opened.
+    pub notices: Vec<String>,
+}
+
+/// The settings with a size that holds the workload, and where its devices begin.
+///
+/// # Errors
+/// A configured size too small for the workload, or a geometry that cannot be.
+pub fn fit(settings: &Settings, workload: &Workload) -> Result<(Settings, Vec<u64>)> {
+    let block_size = settings.volume.block_size.unwrap_or(VolumeSettings::NEW_BLOCK_SIZE);
+    // Checked before anything is rounded to a multiple of it.
+    Geometry::new(block_size, block_size)?;
+    let starts = workload.device_starts(block_size)?;
+    let needed = starts[starts.len() - 1];
+    let mut settings = settings.clone();
+    settings.volume.block_size = Some(block_size);
+    match settings.volume.size {
+        Some(size) if size < needed => {
+            bail!("--size={size}: {} reaches to byte {needed}; try --size={needed}", workload.title);
+        }
+        Some(_) => {}
+        None => settings.volume.size = Some(needed),
+    }
+    Geometry::new(block_size, settings.volume.size.unwrap_or(needed))
+        .with_context(|| format!("{} needs {needed} bytes", workload.title))?;
+    Ok((settings, starts))
+}
+
+/// Stores the blocks that a workload finds in place, at the store's own speed. Answers how many.
+pub async fn prefill(
+    place: &Place,
+    settings: &Settings,
+    name: &str,
+    blocks: &BlockSet,
+    interrupt: &Interrupt,
+) -> Result<u64> {
+    if blocks.count() == 0 {
+        return Ok(0);
+    }
+    place.switch_model(false);
+    let mut settings = settings.clone();
+    settings.block_cache.threads = FILLS_AT_A_TIME as u32;
+    settings.zero_map.survey = SurveyMode::Off;
+    let stack = place.open(&settings, name).await.context("cannot open the volume to fill it")?;
+    let volume = stack.volume();
+    let block_size = volume.geometry().block_size() as usize;
+    let mut content = Content::new(ContentProperties::default(), 0);
+    let pool = Bytes::copy_from_slice(content.pool());
+    let mut writes = stream::iter(blocks.iter().take_while(|_| !interrupt.is_asked()))
+        .map(|block| {
+            // Blocks longer than the pool's parts repeat one.
+            let part = content.next(block_size.min(Content::MAX_LEN)).unwrap_or(0..0);
+            let data = if part.len() == block_size {
+                pool.slice(part)
+            } else {
+                pool[part].repeat(block_size / Content::MAX_LEN).into()
+            };
+            let volume = volume.clone();
+            async move { volume.write(u64::from(block) * block_size as u64, data).await }
+        })
+        .buffer_unordered(FILLS_AT_A_TIME);
+    let mut result = Ok(());
+    while let Some(written) = writes.next().await {
+        result = result.and(written);
+    }
+    drop(writes);
+    let closed = stack.close().await;
+    result.and(closed).context("cannot fill the volume")?;
+    Ok(blocks.count())
+}
+
+/// What to run.
+pub struct Run<'a> {
+    pub settings: &'a Settings,
+    /// The volume's name in its place.
+    pub volume: &'a str,
+    pub workload: &'a Workload,
+    pub device_starts: Vec<u64>,
+    pub pace: Pace,
+}
+
+/// Runs a workload on a volume of this place that was filled before. The cache is cold, the model on from the first
+/// operation on.
+pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<RunResult> {
+    place.switch_model(false);
+    let stack = place.open(run.settings, run.volume).await.context("cannot open the volume")?;
+    let stats = stack.stats();
+    place.switch_model(true);
+    let before = Requests::of(&stats);
+    let options = Options {
+        pace: run.pace,
+        device_starts: run.device_starts,
+        content: run.workload.content(),
+        seed: CONTENT_SEED,
+    };
+    let measured = match run.workload.ops() {
+        Ok(ops) => replay::replay(stack.volume(), ops, &options, interrupt, progress).await,
+        Err(error) => Err(error),
+    };
+    let closed = stack.close().await;
+    let requests = Requests::of(&stats).since(&before);
+    let measured = measured?;
+    closed.context("cannot close the volume")?;
+    Ok(RunResult { measured, requests, notices: stack.notices().to_vec() })
+}

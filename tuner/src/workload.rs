@@ -1,0 +1,204 @@
+//! What a user names as TRACE|SCENARIO: a built-in scenario, a scenario file, or a recorded trace, told apart by content.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use s3b_engine::geometry::Geometry;
+use s3b_scenarios::content::ContentProperties;
+use s3b_scenarios::trace::Skipped;
+use s3b_scenarios::{Op, OpKind, Scenario, Summary, Trace, TraceError};
+
+/// A workload that was read through once, so that its extent is known and its errors were found.
+pub struct Workload {
+    source: Source,
+    pub summary: Summary,
+    /// For people: name and format.
+    pub title: String,
+    pub skipped: Skipped,
+}
+
+enum Source {
+    Scenario(Box<Scenario>),
+    Trace(PathBuf),
+}
+
+/// Operations outstanding when a trace is run as fast as possible and nothing else is said.
+const TRACE_DEPTH: usize = 32;
+
+/// A file larger than this is no scenario.
+const SCENARIO_BYTES: u64 = 1 << 20;
+
+impl Workload {
+    /// # Errors
+    /// An unknown name, or whatever is wrong with the file, with the place in it.
+    pub fn load(name: &str) -> Result<Self> {
+        if let Some(scenario) = Scenario::built_in_named(name) {
+            return Ok(Self::of_scenario(scenario));
+        }
+        let path = Path::new(name);
+        let mut trace = match Trace::open(path) {
+            Ok(trace) => trace,
+            Err(TraceError::Unknown { .. }) if is_text(path) => return Self::load_scenario(path),
+            Err(TraceError::Open { what, .. }) if !path.exists() => {
+                let names: Vec<String> = Scenario::built_in().into_iter().map(|scenario| scenario.name).collect();
+                bail!("{name}: {what}, and no scenario of that name; scenarios: {}", names.join(", "));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let summary = Summary::of(trace.by_ref())?;
+        if summary.ops() == 0 {
+            bail!("{name}: holds no read, write, flush or discard");
+        }
+        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let title = format!("{file} ({})", trace.format());
+        Ok(Self { source: Source::Trace(path.to_owned()), summary, title, skipped: trace.skipped() })
+    }
+
+    pub fn of_scenario(scenario: Scenario) -> Self {
+        let mut summary = Summary::default();
+        scenario.ops().for_each(|op| summary.add(&op));
+        let title = scenario.name.clone();
+        Self { source: Source::Scenario(Box::new(scenario)), summary, title, skipped: Skipped::default() }
+    }
+
+    fn load_scenario(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self::of_scenario(Scenario::parse(&path.display().to_string(), &text)?))
+    }
+
+    /// The operations from the beginning.
+    pub fn ops(&self) -> Result<Box<dyn Iterator<Item = Result<Op>> + Send>> {
+        Ok(match &self.source {
+            Source::Scenario(scenario) => Box::new(scenario.ops().map(Ok)),
+            Source::Trace(path) => Box::new(Trace::open(path)?.map(|op| op.map_err(Into::into))),
+        })
+    }
+
+    /// What its author asks; a trace asks nothing.
+    pub fn question(&self) -> Option<&str> {
+        match &self.source {
+            Source::Scenario(scenario) => Some(&scenario.question),
+            Source::Trace(_) => None,
+        }
+    }
+
+    pub fn is_trace(&self) -> bool {
+        matches!(self.source, Source::Trace(_))
+    }
+
+    /// What its writes carry. Traces have no content; theirs is taken as the expensive kind.
+    pub fn content(&self) -> ContentProperties {
+        match &self.source {
+            Source::Scenario(scenario) => scenario.content,
+            Source::Trace(_) => ContentProperties::default(),
+        }
+    }
+
+    /// Operations outstanding when run as fast as possible.
+    pub fn depth(&self) -> usize {
+        match &self.source {
+            Source::Scenario(scenario) => scenario.depth as usize,
+            Source::Trace(_) => TRACE_DEPTH,
+        }
+    }
+
+    /// Where each device begins in a volume of this block size, and at last the volume's size.
+    pub fn device_starts(&self, block_size: u64) -> Result<Vec<u64>> {
+        let starts = self.summary.stacked(block_size);
+        let mut starts = starts.with_context(|| format!("{}: reaches beyond 64-bit offsets", self.title))?;
+        if let Source::Scenario(scenario) = &self.source {
+            starts = vec![0, scenario.span.0.next_multiple_of(block_size)];
+        }
+        // A workload of flushes alone still needs a volume.
+        if starts.last() == Some(&0) {
+            starts = vec![0, block_size];
+        }
+        Ok(starts)
+    }
+
+    /// The blocks that hold data before the first operation: what a scenario says; of a trace, all that it reads or
+    /// writes in part, because on the recorded disk they did.
+    pub fn prefilled(&self, geometry: Geometry, device_starts: &[u64]) -> Result<BlockSet> {
+        let mut blocks = BlockSet::new(geometry.blocks());
+        if let Source::Scenario(scenario) = &self.source {
+            if scenario.prefill {
+                geometry.all_blocks().for_each(|block| blocks.insert(block.0));
+            }
+            return Ok(blocks);
+        }
+        for op in self.ops()? {
+            let op = op?;
+            if !matches!(op.kind, OpKind::Read | OpKind::Write) {
+                continue;
+            }
+            for piece in geometry.pieces(device_starts[op.device as usize] + op.offset, op.len) {
+                if op.kind == OpKind::Read || piece.len < geometry.block_size() {
+                    blocks.insert(piece.block.0);
+                }
+            }
+        }
+        Ok(blocks)
+    }
+}
+
+/// A bit for each block of a volume.
+pub struct BlockSet(Vec<u64>);
+
+impl BlockSet {
+    fn new(blocks: u32) -> Self {
+        Self(vec![0; (blocks as usize).div_ceil(64)])
+    }
+
+    fn insert(&mut self, block: u32) {
+        self.0[block as usize / 64] |= 1 << (block % 64);
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        let words = self.0.iter().enumerate();
+        words.flat_map(|(n, word)| (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| n as u32 * 64 + bit))
+    }
+}
+
+fn is_text(path: &Path) -> bool {
+    let small = std::fs::metadata(path).is_ok_and(|meta| meta.len() <= SCENARIO_BYTES);
+    small && std::fs::read_to_string(path).is_ok_and(|text| text.contains('=') && text.contains('['))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_files_and_mistakes() {
+        assert_eq!(Workload::load("discard").unwrap().title, "discard");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("anything");
+        let scenario = "name = \"mine\"\nquestion = \"?\"\nspan = \"1m\"\ndepth = 2\n\
+            arrivals = { kind = \"regular\", mean-us = 5 }\n\
+            [[phase]]\nshape = \"sequential-write\"\nrequest = \"4k\"\nrequests = 3\n";
+        std::fs::write(&file, scenario).unwrap();
+        let name = file.to_str().unwrap();
+        let workload = Workload::load(name).unwrap();
+        assert_eq!((workload.depth(), workload.summary.writes), (2, 3));
+        std::fs::write(&file, scenario.replace("span", "spam")).unwrap();
+        let error = Workload::load(name).err().unwrap().to_string();
+        assert!(error.contains("spam") && error.contains(name), "{error}");
+        let error = Workload::load("sequential-wrote").err().unwrap().to_string();
+        assert!(error.contains("sequential-write, sequential-read"), "{error}");
+    }
+
+    #[test]
+    fn a_prefilling_scenario_fills_its_whole_volume() {
+        let workload = Workload::load("fsync-small").unwrap();
+        let starts = workload.device_starts(1 << 20).unwrap();
+        assert_eq!(starts, [0, 1 << 20]);
+        let geometry = Geometry::new(65536, 1 << 20).unwrap();
+        let blocks = workload.prefilled(geometry, &starts).unwrap();
+        assert_eq!((blocks.count(), blocks.iter().last()), (16, Some(15)));
+        assert_eq!(Workload::load("discard").unwrap().prefilled(geometry, &starts).unwrap().count(), 0);
+    }
+}
