@@ -277,8 +277,11 @@ fn run(seed: u64, cut: u64) -> u64 {
     model.random = SmallRng::seed_from_u64(seed ^ cut.rotate_left(32));
     for life in 1..=3 {
         let story = format!("{story}, life {life}");
-        disk = Arc::new(disk.crash(model.random.random()));
-        disk.power_off_at(model.random.random_range(0..60));
+        // A killed process leaves all it wrote, though not durably; a power failure any part of it.
+        if model.random.random_bool(0.7) {
+            disk = Arc::new(disk.crash(model.random.random()));
+        }
+        disk.power_off_at(disk.steps() + model.random.random_range(0..60));
         if let Some(file) = model.reopen(&disk, &story) {
             model.live(&file, 6);
         }

@@ -27,6 +27,7 @@ struct Images {
     unsynced: Vec<Step>,
     /// Writes, resizes and syncs so far.
     steps: u64,
+    syncs: u64,
     /// The step at which power fails.
     power_off_at: Option<u64>,
     full: bool,
@@ -52,6 +53,11 @@ impl MemoryDisk {
     /// Writes, resizes and syncs so far.
     pub fn steps(&self) -> u64 {
         self.images.lock().steps
+    }
+
+    /// Syncs so far.
+    pub fn syncs(&self) -> u64 {
+        self.images.lock().syncs
     }
 
     /// From step `at` on every call fails.
@@ -206,6 +212,7 @@ impl CacheDisk for MemoryDisk {
     fn sync(&self) -> io::Result<()> {
         let mut images = self.images.lock();
         images.step()?;
+        images.syncs += 1;
         for step in std::mem::take(&mut images.unsynced) {
             images.durable.apply(&step);
         }

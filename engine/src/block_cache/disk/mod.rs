@@ -40,6 +40,8 @@ mod load;
 mod memory_disk;
 mod slots;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use device::{CacheDisk, FileDisk};
 pub use file::CacheFile;
