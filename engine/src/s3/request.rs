@@ -15,7 +15,7 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use reqwest::{Body, Certificate};
 
-use super::connections::CountConnections;
+use super::connections::{CountConnections, Names};
 use super::credentials::{Credentials, Identity};
 use super::flow::{Limits, Progress, SpeedLimit, upload};
 use super::reply::{ErrorBody, Reply};
@@ -310,6 +310,7 @@ fn client_builder(settings: &S3Settings) -> Result<reqwest::ClientBuilder> {
         .retry(reqwest::retry::never())
         .referer(false)
         .no_proxy()
+        .dns_resolver(Names)
         .tcp_nodelay(true)
         .connect_timeout(settings.connect_timeout)
         .pool_idle_timeout(settings.idle_timeout)

@@ -94,7 +94,7 @@ impl Seaweed {
         format!("http://127.0.0.1:{}/", self.s3_port)
     }
 
-    /// For vhost style: `http://localhost:PORT/`; `BUCKET.localhost` must resolve, as it does with systemd and glibc.
+    /// For vhost style: `http://localhost:PORT/`; `BUCKET.localhost` must reach this machine.
     pub fn vhost_endpoint(&self) -> String {
         format!("http://localhost:{}/", self.s3_port)
     }
