@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rand::RngExt;
 use secrecy::SecretString;
 
 use crate::block_cache::disk::{BlockRecord, CacheFile, FileDisk, Identity, Loaded, OpenOptions};
@@ -21,12 +22,12 @@ use crate::memory::Memory;
 use crate::mount_lock::{LockOptions, MountLock};
 use crate::object::ObjectBackend;
 use crate::object_blocks::{Codec, Keys, ObjectBlocks, Resolved, resolve};
-use crate::retry::Retrying;
 use crate::s3::{self, Credentials, S3Backend, Surroundings};
-use crate::settings::{CacheSize, Durability, Location, Settings, SurveyMode};
+use crate::settings::{CacheSize, Durability, Location, Settings, SurveyMode, TestSettings};
 use crate::stats::Stats;
 use crate::store::BlockStore;
 use crate::volume::{Blocks, Volume};
+use crate::wrap::{Delays, FaultRates, Faults, Latency};
 use crate::zero_map::{Known, ZeroMap};
 
 /// What is not data: components, and secrets.
@@ -156,8 +157,20 @@ pub(crate) async fn connect(
             Arc::new(backend)
         }
     };
-    let backend = crate::wrap::for_tests(backend, &settings.test);
-    Ok(Arc::new(Retrying::new(backend, settings.retry.clone(), stats.clone())))
+    Ok(with_test_troubles(backend, &settings.test))
+}
+
+/// `--test-delays` and `--test-errors`.
+fn with_test_troubles(mut backend: Arc<dyn ObjectBackend>, test: &TestSettings) -> Arc<dyn ObjectBackend> {
+    let seed = test.seed.unwrap_or_else(|| rand::rng().random());
+    if test.delays {
+        backend = Arc::new(Latency::new(backend, Delays::of_test(), seed));
+    }
+    if let Some(share) = test.errors {
+        tracing::info!("injecting errors into {share} of the requests, seed {seed}");
+        backend = Arc::new(Faults::new(backend, FaultRates::of_test(share), seed));
+    }
+    backend
 }
 
 fn derive_keys(settings: &Settings, password: Option<&SecretString>) -> Result<Option<Arc<Keys>>> {
