@@ -125,6 +125,13 @@ impl Volume {
         }
     }
 
+    /// See [`BlockCache::distrust_restored`].
+    pub(crate) fn distrust_restored(&self) {
+        if let Blocks::Cached(cache) = &self.blocks {
+            cache.distrust_restored();
+        }
+    }
+
     /// Stores everything, waiting as long as it takes, and stops background work.
     pub(crate) async fn close(&self) -> Result<()> {
         match &self.blocks {

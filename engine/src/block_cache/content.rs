@@ -124,8 +124,7 @@ impl Content {
     /// Writes bytes (`None`: zeros) to a range for which [`Content::can_write`] holds. Answers the bytes copied.
     pub(crate) fn write(&mut self, block_size: u32, range: Range<usize>, bytes: Option<&[u8]>) -> usize {
         debug_assert!(self.can_write(&range) && range.len() <= COPY_LIMIT);
-        let overlaid =
-            self.overlay.as_ref().is_some_and(|overlay| !overlay.mask.contains_none(touched(&range)));
+        let overlaid = self.overlay.as_ref().is_some_and(|overlay| !overlay.mask.contains_none(touched(&range)));
         if !overlaid {
             if matches!(self.base, Base::Zero) {
                 if bytes.is_none() {
@@ -260,10 +259,7 @@ fn touched(range: &Range<usize>) -> Range<u32> {
 /// The first and last sector of a range, where only part of it is covered.
 fn edges(range: &Range<usize>) -> [Option<u32>; 2] {
     let (start, end) = (range.start as u32, range.end as u32);
-    [
-        (!start.is_multiple_of(SECTOR)).then_some(start / SECTOR),
-        (!end.is_multiple_of(SECTOR)).then_some(end / SECTOR),
-    ]
+    [(!start.is_multiple_of(SECTOR)).then_some(start / SECTOR), (!end.is_multiple_of(SECTOR)).then_some(end / SECTOR)]
 }
 
 fn sector_bytes(sector: u32) -> Range<usize> {
@@ -303,7 +299,8 @@ mod tests {
                 }
                 match random.random_range(0..10) {
                     0..5 => {
-                        let wanted = !edges(&range).into_iter().flatten().any(|s| plain[sector_bytes(s)].contains(&None));
+                        let wanted =
+                            !edges(&range).into_iter().flatten().any(|s| plain[sector_bytes(s)].contains(&None));
                         assert_eq!(content.can_write(&range), wanted);
                         if wanted {
                             let bytes: Vec<u8> = range.clone().map(|_| random.random()).collect();

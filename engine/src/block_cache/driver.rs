@@ -170,7 +170,8 @@ impl Shared {
                     let blocks = items.iter().map(|(_, block)| *block).collect();
                     let results = shared.store.delete_many(blocks).await;
                     debug_assert_eq!(results.len(), items.len());
-                    let results = items.into_iter().zip(results).map(|((index, _), (_, result))| (index, result)).collect();
+                    let results =
+                        items.into_iter().zip(results).map(|((index, _), (_, result))| (index, result)).collect();
                     shared.step(|core, now| core.deleted(results, now));
                 });
             }

@@ -32,8 +32,8 @@ use futures::stream;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
-pub use self::buffer::HeldBytes;
 use self::buffer::Buffer;
+pub use self::buffer::HeldBytes;
 use self::content::{Base, COPY_LIMIT};
 use self::core::{Access, Blocked, Core, Wake, Want};
 use self::disk::{CacheFile, Loaded};
@@ -97,13 +97,7 @@ impl BlockCache {
         if shared.file.is_some() {
             tasks.push(tokio::spawn(persister::run(shared.clone(), settings.write_delay)));
         }
-        Ok(Self {
-            shared,
-            geometry,
-            sync: settings.sync,
-            durability: parts.durability,
-            tasks: Mutex::new(tasks),
-        })
+        Ok(Self { shared, geometry, sync: settings.sync, durability: parts.durability, tasks: Mutex::new(tasks) })
     }
 
     pub fn try_read<'a>(&self, offset: u64, len: usize, scratch: &'a mut Vec<u8>) -> Option<Result<HitBytes<'a>>> {
@@ -189,6 +183,11 @@ impl BlockCache {
         }
     }
 
+    /// Blocks that were believed without asking are verified before their next use (after a time offline).
+    pub fn distrust_restored(&self) {
+        self.shared.step(|core, _| core.distrust_restored());
+    }
+
     /// Reads what may be non-zero into free room; the rest of the volume is known zero or left alone.
     pub async fn preload(&self) -> Result<u64> {
         let found = Arc::new(Mutex::new(Vec::new()));
@@ -250,7 +249,8 @@ impl BlockCache {
             let mut large = None;
             let hit = self.shared.step(|core, now| {
                 let mut copied = 0;
-                while let Some(piece) = pieces.next_if(|piece| copied == 0 || copied + piece.len as usize <= COPY_LIMIT) {
+                while let Some(piece) = pieces.next_if(|piece| copied == 0 || copied + piece.len as usize <= COPY_LIMIT)
+                {
                     let part = &mut out[at..at + piece.len as usize];
                     if let Some(content) = core.hit(piece, now) {
                         if part.len() > COPY_LIMIT {
@@ -292,7 +292,8 @@ impl BlockCache {
         out.chunks_mut(COPY_LIMIT).enumerate().all(|(i, part)| {
             let start = piece.start + (i * COPY_LIMIT) as u32;
             let piece = Piece { block: piece.block, start, len: part.len() as u32 };
-            self.shared.step(|core, now| core.hit(piece, now).map(|content| content.copy_out(start as usize, part)).is_some())
+            self.shared
+                .step(|core, now| core.hit(piece, now).map(|content| content.copy_out(start as usize, part)).is_some())
         })
     }
 

@@ -20,9 +20,9 @@ mod flush;
 mod persist;
 mod read;
 mod store;
-mod write;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub(crate) use persist::{PersistItem, PersistStep};
 pub(crate) use read::{Arrived, Want};
@@ -73,13 +73,24 @@ pub(crate) enum Wake {
 pub(crate) enum Effect {
     Wake(Ticket, Wake),
     /// Read a block from the store, then [`Core::fetched`].
-    Fetch { index: u32, block: BlockNumber, expect: Expect },
+    Fetch {
+        index: u32,
+        block: BlockNumber,
+        expect: Expect,
+    },
     /// Load a slot of the cache file, then [`Core::loaded`].
-    Load { index: u32, slot: u32 },
+    Load {
+        index: u32,
+        slot: u32,
+    },
     /// Carry an entry to the store, step by step: [`Core::next_step`].
-    Work { index: u32 },
+    Work {
+        index: u32,
+    },
     /// Delete zero blocks, then [`Core::deleted`].
-    Delete { items: Vec<(u32, BlockNumber)> },
+    Delete {
+        items: Vec<(u32, BlockNumber)>,
+    },
     /// Call [`Core::poll`] soon: something became due earlier than announced.
     Poll,
     /// The cache file has work: [`Core::next_persist`].
@@ -177,6 +188,8 @@ struct InFile {
     recorded_dirty: bool,
     /// Counted among the blocks in memory.
     resident: bool,
+    /// Restored and believed without asking the store.
+    unverified: bool,
     etag: Option<ETag>,
 }
 
@@ -468,7 +481,13 @@ impl Core {
             let reading = matches!(entry.state, State::Reading | State::Reading2);
             let free = clean && entry.pins == 0;
             assert_eq!(entry.links.list != List::Out, free, "{block:x}: recency holds exactly the clean and free");
-            assert_eq!(entry.pending != 0, !clean && !reading, "{block:x} {:?}: pending {}", entry.state, entry.pending);
+            assert_eq!(
+                entry.pending != 0,
+                !clean && !reading,
+                "{block:x} {:?}: pending {}",
+                entry.state,
+                entry.pending
+            );
             match entry.state {
                 State::Clean => assert!(entry.content.is_complete() && entry.content.overlay.is_none()),
                 State::Clean2 | State::Reading2 => assert!(entry.content.overlay.is_none()),
@@ -492,7 +511,10 @@ impl Core {
             failing += u32::from(busy.is_some_and(|busy| busy.error.is_some()));
             if clean || entry.state == State::Dirty {
                 assert!(busy.is_none_or(|busy| !busy.slot), "{block:x}: a slot is held for nothing");
-                assert!(busy.is_none_or(|busy| busy.tickets.is_empty() || busy.loading), "{block:x}: forgotten waiters");
+                assert!(
+                    busy.is_none_or(|busy| busy.tickets.is_empty() || busy.loading),
+                    "{block:x}: forgotten waiters"
+                );
             }
         }
         assert_eq!(self.dirty, dirty);

@@ -83,6 +83,7 @@ impl InFile {
         current: false,
         recorded_dirty: false,
         resident: false,
+        unverified: false,
         etag: None,
     };
 }
@@ -103,6 +104,7 @@ impl Core {
         in_file.slot = loaded.slot.0;
         in_file.current = true;
         in_file.recorded_dirty = loaded.record == BlockRecord::Dirty;
+        in_file.unverified = state == State::Clean;
         if let BlockRecord::Clean { etag } = loaded.record {
             in_file.etag = etag;
         }
@@ -113,6 +115,17 @@ impl Core {
         }
         self.recount(index);
         self.stats.block_cache.initial_size.increment();
+    }
+
+    /// Restored blocks that were believed must be verified after all: somebody else may have written meanwhile.
+    pub(crate) fn distrust_restored(&mut self) {
+        for index in 0..self.in_file.len() as u32 {
+            let unverified = std::mem::take(&mut self.in_file[index as usize].unverified);
+            let entry = self.entry_mut(index);
+            if unverified && entry.state == State::Clean {
+                entry.state = State::Clean2;
+            }
+        }
     }
 
     /// Waits until the file durably holds everything up to now. `None`: it does.
@@ -306,7 +319,8 @@ impl Core {
 
     pub(super) fn settle_file_flushes(&mut self) {
         let in_file = &self.in_file;
-        let alive = |seq, i: u32| in_file.get(i as usize).is_some_and(|f: &InFile| f.pending == seq || f.carrying == seq);
+        let alive =
+            |seq, i: u32| in_file.get(i as usize).is_some_and(|f: &InFile| f.pending == seq || f.carrying == seq);
         let done = self.file.barrier.settle(self.file.waiting as usize + 64, alive);
         self.effects.extend(done.into_iter().map(|ticket| Effect::Wake(ticket, Wake::Flushed)));
     }

@@ -32,9 +32,7 @@ impl Core {
         let index = self.find(piece.block)?;
         let timeout = self.config.timeout;
         let entry = self.entry_mut(index);
-        if matches!(entry.state, State::Clean2 | State::Reading2)
-            || entry.content.known(piece.range()) != Known::Yes
-        {
+        if matches!(entry.state, State::Clean2 | State::Reading2) || entry.content.known(piece.range()) != Known::Yes {
             return None;
         }
         entry.referenced = true;

@@ -77,10 +77,7 @@ impl Core {
         let index = self.first_ready()?;
         let entry = self.entry(index);
         let pressed = !self.room_waiters.is_empty();
-        let due = self.draining
-            || pressed
-            || entry.pending <= self.stored.urgent()
-            || self.due_at(entry.time) <= now;
+        let due = self.draining || pressed || entry.pending <= self.stored.urgent() || self.due_at(entry.time) <= now;
         if !due {
             return None;
         }

@@ -195,7 +195,12 @@ impl Harness {
         let mut out = vec![0; CELL as usize];
         if let Some(content) = self.core.hit(piece, self.now) {
             content.copy_out(piece.start as usize, &mut out);
-            assert_eq!(out, vec![self.latest[block as usize][cell]; CELL as usize], "a hit is not the latest: {:?}", self.trace);
+            assert_eq!(
+                out,
+                vec![self.latest[block as usize][cell]; CELL as usize],
+                "a hit is not the latest: {:?}",
+                self.trace
+            );
             return;
         }
         match self.core.want(piece, self.now, false) {
@@ -349,7 +354,11 @@ impl Harness {
             for (cell, version) in cells.iter().enumerate() {
                 let stored = self.store[block][cell];
                 let newer = stored >= *version || stored == 0 || *version == 0;
-                assert!(newer, "flushed version {version} of block {block} cell {cell}, stored {stored}: {:?}", self.trace);
+                assert!(
+                    newer,
+                    "flushed version {version} of block {block} cell {cell}, stored {stored}: {:?}",
+                    self.trace
+                );
                 // Without zeroing, versions only grow.
                 if !self.trace.iter().any(|event| matches!(event, Event::Zero(_))) {
                     assert!(stored >= *version, "{:?}", self.trace);
@@ -365,13 +374,15 @@ impl Harness {
         for _ in 0..500 {
             self.apply(Event::Tick);
             self.apply(Event::Complete);
-            if self.in_flight.is_empty() && self.core.dirty() == 0 && self.writers.is_empty() && self.readers.is_empty() {
+            if self.in_flight.is_empty() && self.core.dirty() == 0 && self.writers.is_empty() && self.readers.is_empty()
+            {
                 break;
             }
         }
         self.apply(Event::Flush);
         assert!(self.flushes.is_empty(), "a flush hangs: {:?}", self.trace);
-        let waiting = (&self.readers, self.writers.len(), self.core.room_waiters.len(), self.core.len(), self.core.dirty());
+        let waiting =
+            (&self.readers, self.writers.len(), self.core.room_waiters.len(), self.core.len(), self.core.dirty());
         assert!(self.readers.is_empty() && self.writers.is_empty(), "somebody hangs, {waiting:?}: {:?}", self.trace);
         assert_eq!(self.core.dirty(), 0, "{:?}", self.trace);
         assert_eq!(self.store, self.latest, "{:?}", self.trace);

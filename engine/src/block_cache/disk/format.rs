@@ -2,6 +2,7 @@
 //!
 //! All integers are little-endian.
 
+use super::device::CacheDisk;
 use crate::block_cache::disk::BlockRecord;
 use crate::block_cache::sectors::SectorMask;
 use crate::error::{Error, Result};
@@ -132,6 +133,18 @@ impl Identity {
             }),
             _ => Err(corrupt("the header makes no sense")),
         }
+    }
+
+    /// Which volume the file on `disk` belongs to; `None` for an empty one.
+    pub fn read(disk: &dyn CacheDisk, name: &str) -> Result<Option<Identity>> {
+        let failed = |error| Error::from(error).context(format!("cache file {name}: reading its header"));
+        let len = disk.len().map_err(failed)?;
+        let mut header = vec![0; len.min(HEADER_LEN as u64) as usize];
+        disk.read_at(0, &mut header).map_err(failed)?;
+        if header.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        Identity::decode(&header, name).map(Some)
     }
 
     /// Checks that `header`, the first bytes of cache file `name`, is of this volume.

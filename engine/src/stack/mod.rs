@@ -4,24 +4,28 @@
 //! the cache file, take the mount lock, write the superblock. Whatever fails, what was taken is given back, and
 //! nothing has been written before everything was checked.
 
+mod cache_file;
+mod offline;
+
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rand::RngExt;
 use secrecy::SecretString;
 
-use crate::block_cache::disk::{BlockRecord, CacheFile, FileDisk, Identity, Loaded, OpenOptions};
+use crate::block_cache::disk::CacheFile;
 use crate::block_cache::{BlockCache, CacheParts, OpenFile, resolve_size};
 use crate::cpu::Cpu;
 use crate::direct::Direct;
 use crate::directory::Directory;
 use crate::discard::Discard;
 use crate::error::{Error, Result};
+use crate::geometry::Geometry;
 use crate::md5_cache::Md5Cache;
 use crate::memory::Memory;
 use crate::mount_lock::{LockOptions, MountLock};
 use crate::object::ObjectBackend;
-use crate::object_blocks::{Codec, Keys, ObjectBlocks, Resolved, resolve};
+use crate::object_blocks::{Codec, Keys, Naming, ObjectBlocks, resolve};
 use crate::s3::{self, Credentials, S3Backend, Surroundings};
 use crate::settings::{CacheSize, Durability, Location, Settings, SurveyMode, TestSettings};
 use crate::stats::Stats;
@@ -54,7 +58,7 @@ pub struct Stack {
     volume: Arc<Volume>,
     stats: Arc<Stats>,
     notices: Vec<String>,
-    lock: Mutex<Option<MountLock>>,
+    lock: Arc<Mutex<Option<MountLock>>>,
     file: Option<Arc<CacheFile>>,
 }
 
@@ -65,12 +69,16 @@ impl Stack {
     /// With a message for the user; nothing has changed in the store then.
     pub async fn open(settings: &Settings, parts: Parts) -> Result<Stack> {
         let stats = Arc::<Stats>::default();
-        let backend = connect(settings, &parts, &stats).await?;
         let keys = derive_keys(settings, parts.password.as_ref())?;
+        if settings.block_cache.offline {
+            return Self::open_offline(settings, parts, keys, stats).await;
+        }
+        let backend = connect(settings, &parts, &stats).await?;
         let resolved = resolve(&backend, settings, keys.as_ref()).await?;
         let codec = Codec::new(&settings.codec, resolved.geometry, keys.clone())?;
-        let cache_file = open_cache_file(settings, &resolved, keys.as_deref())?;
-        let cached_token = cache_file.as_ref().map(|(_, loaded)| loaded.token).filter(|token| *token != 0);
+        let shape = Shape { geometry: resolved.geometry, naming: resolved.naming.clone(), is_new: resolved.is_new };
+        let opened = cache_file::open(settings, &shape, keys.as_deref())?;
+        let cached_token = opened.as_ref().map(|(_, loaded)| loaded.token).filter(|token| *token != 0);
         let mut notices = resolved.notices.clone();
         let lock = match settings.location {
             // A directory is locked by the file system.
@@ -82,18 +90,54 @@ impl Stack {
                 Some(lock)
             }
         };
-        let opened = async {
+        let built = async {
             resolved.commit(&backend).await?;
-            let cache_file = take_cache_file(settings, cache_file, lock.as_ref())?;
-            build(settings, &resolved, codec, backend, cache_file, parts.cpu, stats.clone())
+            let cache_file = cache_file::take(settings, opened, lock.as_ref())?;
+            let objects =
+                ObjectBlocks::new(backend, shape.geometry, shape.naming, codec, parts.cpu.clone(), stats.clone());
+            let store = Arc::new(objects.with_survey_threads(settings.zero_map.threads));
+            build(settings, store, shape.is_new, cache_file, parts.cpu, stats.clone())
         };
-        match opened.await {
+        match built.await {
             Ok((volume, file, more)) => {
                 notices.extend(more);
-                Ok(Stack { volume: Arc::new(volume), stats, notices, lock: Mutex::new(lock), file })
+                Ok(Stack { volume: Arc::new(volume), stats, notices, lock: Arc::new(Mutex::new(lock)), file })
             }
             Err(error) => Err(give_back(lock, error).await),
         }
+    }
+
+    /// From the cache file, without asking the store.
+    async fn open_offline(
+        settings: &Settings,
+        parts: Parts,
+        keys: Option<Arc<Keys>>,
+        stats: Arc<Stats>,
+    ) -> Result<Stack> {
+        let backend = build_backend(settings, &parts, &stats)?;
+        let shape = cache_file::shape(settings)?;
+        let mut settings = settings.clone();
+        settings.volume.size = Some(shape.geometry.size());
+        settings.volume.block_size = Some(u64::from(shape.geometry.block_size()));
+        settings.volume.block_hash_prefix = shape.naming.hashed();
+        // What a crash left is stored on reconnecting: being offline is no reason to lose it.
+        settings.block_cache.recover_dirty = true;
+        let codec = Codec::new(&settings.codec, shape.geometry, keys.clone())?;
+        let Some((file, mut loaded)) = cache_file::open(&settings, &shape, keys.as_deref())? else {
+            return Err(Error::config("--offline mounts from a cache file; name it: --block-cache-file=FILE"));
+        };
+        loaded.notices.push("mounted offline, from the cache file; joining the store when it answers".into());
+        let lock = Arc::new(Mutex::new(None));
+        let below =
+            ObjectBlocks::new(backend.clone(), shape.geometry, shape.naming, codec, parts.cpu.clone(), stats.clone());
+        let joining = offline::Joining::new(&settings, backend, shape.geometry, keys, file.clone(), lock.clone());
+        let store = Arc::new(offline::Joined { joining: joining.clone(), below: Arc::new(below) });
+        let open = Some(OpenFile { file, loaded });
+        let (volume, file, notices) = build(&settings, store, false, open, parts.cpu, stats.clone())?;
+        let volume = Arc::new(volume);
+        // Set once, here, before anybody has the volume.
+        let _ = joining.volume.set(Arc::downgrade(&volume));
+        Ok(Stack { volume, stats, notices, lock, file })
     }
 
     pub fn volume(&self) -> Arc<Volume> {
@@ -132,12 +176,33 @@ impl Stack {
     }
 }
 
+/// What must be known of a volume before its layers can be built.
+struct Shape {
+    geometry: Geometry,
+    naming: Naming,
+    /// No block exists.
+    is_new: bool,
+}
+
 /// The backend of the settings, with patience around it. Fails in seconds on what patience would not mend.
-pub(crate) async fn connect(
-    settings: &Settings,
-    parts: &Parts,
-    stats: &Arc<Stats>,
-) -> Result<Arc<dyn ObjectBackend>> {
+pub(crate) async fn connect(settings: &Settings, parts: &Parts, stats: &Arc<Stats>) -> Result<Arc<dyn ObjectBackend>> {
+    if parts.backend.is_none()
+        && !settings.test.discard
+        && let Location::Bucket(bucket) = &settings.location
+    {
+        let backend = s3_backend(bucket, settings, parts, stats)?;
+        backend.check_bucket().await.map_err(|error| error.context(format!("bucket {bucket}")))?;
+    }
+    build_backend(settings, parts, stats)
+}
+
+fn s3_backend(bucket: &str, settings: &Settings, parts: &Parts, stats: &Arc<Stats>) -> Result<S3Backend> {
+    let credentials = Credentials::resolve(&settings.s3, parts.access_key.clone(), &Surroundings::PROCESS)?;
+    S3Backend::new(bucket, &settings.s3, credentials, stats.clone())
+}
+
+/// As [`connect`], but asks nobody.
+fn build_backend(settings: &Settings, parts: &Parts, stats: &Arc<Stats>) -> Result<Arc<dyn ObjectBackend>> {
     s3::check_prefix(&settings.volume.prefix)?;
     let backend: Arc<dyn ObjectBackend> = match (&parts.backend, &settings.location) {
         (Some(backend), _) => backend.clone(),
@@ -150,14 +215,10 @@ pub(crate) async fn connect(
             }
             Arc::new(directory)
         }
-        (None, Location::Bucket(bucket)) => {
-            let credentials = Credentials::resolve(&settings.s3, parts.access_key.clone(), &Surroundings::PROCESS)?;
-            let backend = S3Backend::new(bucket, &settings.s3, credentials, stats.clone())?;
-            backend.check_bucket().await.map_err(|error| error.context(format!("bucket {bucket}")))?;
-            Arc::new(backend)
-        }
+        (None, Location::Bucket(bucket)) => Arc::new(s3_backend(bucket, settings, parts, stats)?),
     };
-    Ok(with_test_troubles(backend, &settings.test))
+    let backend = with_test_troubles(backend, &settings.test);
+    Ok(backend)
 }
 
 /// `--test-delays` and `--test-errors`.
@@ -181,77 +242,23 @@ fn derive_keys(settings: &Settings, password: Option<&SecretString>) -> Result<O
     Ok(Keys::from_settings(&settings.codec, password, bucket, &settings.volume.prefix)?.map(Arc::new))
 }
 
-/// A cache file and what it held, before the mount is sure to happen.
-type Opened = Option<(Arc<CacheFile>, Loaded)>;
-
-fn open_cache_file(settings: &Settings, resolved: &Resolved, keys: Option<&Keys>) -> Result<Opened> {
-    let Some(path) = settings.block_cache.file.as_ref().filter(|_| !settings.volume.shared_disk) else {
-        return Ok(None);
-    };
-    let place = match &settings.location {
-        Location::Memory => "memory".to_string(),
-        Location::Directory(path) => path.display().to_string(),
-        Location::Bucket(bucket) => bucket.clone(),
-    };
-    let location = format!("{place}/{}", settings.volume.prefix);
-    let identity = Identity {
-        key_check: keys.map(|keys| keys.check_value(&location).to_vec()),
-        location,
-        geometry: resolved.geometry,
-        hashed_names: resolved.naming.hashed(),
-    };
-    let disk = FileDisk::open(path, settings.block_cache.file_advise)?;
-    let blocks = resolve_size(&settings.block_cache, resolved.geometry, machine_memory());
-    let options = OpenOptions { accept_loss: settings.volume.force };
-    let (file, loaded) = CacheFile::open(Arc::new(disk), &identity, blocks.total, options)?;
-    Ok(Some((Arc::new(file), loaded)))
-}
-
-/// The lock is held: what the cache file has may be used, and it belongs to this mount from now on.
-fn take_cache_file(settings: &Settings, opened: Opened, lock: Option<&MountLock>) -> Result<Option<OpenFile>> {
-    let Some((file, mut loaded)) = opened else { return Ok(None) };
-    let dirty = loaded.blocks.iter().filter(|block| block.record == BlockRecord::Dirty).count();
-    let journal = settings.durability == Durability::Journal;
-    if dirty > 0 && settings.volume.read_only {
-        loaded.notices.push(format!("{dirty} blocks in the cache file are not stored yet; a read-only mount shows them"));
-    } else if dirty > 0 && !settings.block_cache.recover_dirty && !journal {
-        if !settings.volume.force {
-            return Err(Error::config(format!(
-                "the cache file holds {dirty} blocks that a crash kept from being stored: \
-                 --block-cache-recover-dirty-blocks stores them now, --force gives them up"
-            )));
-        }
-        loaded.blocks.retain(|block| block.record != BlockRecord::Dirty);
-        loaded.notices.push(format!("gave up {dirty} unstored blocks of the cache file, because of --force"));
-    } else if dirty > 0 {
-        loaded.notices.push(format!("storing {dirty} blocks that the last mount could not store"));
-    }
-    if !settings.volume.read_only {
-        file.set_token(lock.and_then(MountLock::token).unwrap_or(1))?;
-    }
-    Ok(Some(OpenFile { file, loaded }))
-}
-
 type Built = (Volume, Option<Arc<CacheFile>>, Vec<String>);
 
+/// The layers above the object blocks.
 fn build(
     settings: &Settings,
-    resolved: &Resolved,
-    codec: Codec,
-    backend: Arc<dyn ObjectBackend>,
+    mut store: Arc<dyn BlockStore>,
+    is_new: bool,
     cache_file: Option<OpenFile>,
     cpu: Cpu,
     stats: Arc<Stats>,
 ) -> Result<Built> {
-    let geometry = resolved.geometry;
+    let geometry = store.geometry();
     let local = !matches!(settings.location, Location::Bucket(_));
     let mut notices = Vec::new();
-    let blocks = ObjectBlocks::new(backend, geometry, resolved.naming.clone(), codec, cpu.clone(), stats.clone())
-        .with_survey_threads(settings.zero_map.threads);
-    let mut store: Arc<dyn BlockStore> = Arc::new(blocks);
     let shared = settings.volume.shared_disk;
     if !shared {
-        let known = if resolved.is_new { Known::AllZero } else { Known::Nothing };
+        let known = if is_new { Known::AllZero } else { Known::Nothing };
         let mut zero = settings.zero_map.clone();
         if local && zero.survey == SurveyMode::Auto {
             // Listings cost nothing here.

@@ -1,0 +1,86 @@
+//! The cache file at mount: bound to the volume before the lock, taken over after it.
+
+use std::sync::Arc;
+
+use super::Shape;
+use crate::block_cache::disk::{BlockRecord, CacheFile, FileDisk, Identity, Loaded, OpenOptions};
+use crate::block_cache::{OpenFile, resolve_size};
+use crate::error::{Error, Result};
+use crate::mount_lock::MountLock;
+use crate::object_blocks::{Keys, Naming};
+use crate::settings::{Durability, Location, Settings};
+
+/// A cache file and what it held, before the mount is sure to happen.
+pub(super) type Opened = Option<(Arc<CacheFile>, Loaded)>;
+
+/// Opens the file the settings name, if they name one, and reads what it holds.
+pub(super) fn open(settings: &Settings, shape: &Shape, keys: Option<&Keys>) -> Result<Opened> {
+    let Some(path) = settings.block_cache.file.as_ref().filter(|_| !settings.volume.shared_disk) else {
+        return Ok(None);
+    };
+    let location = location(settings);
+    let identity = Identity {
+        key_check: keys.map(|keys| keys.check_value(&location).to_vec()),
+        location,
+        geometry: shape.geometry,
+        hashed_names: shape.naming.hashed(),
+    };
+    let disk = FileDisk::open(path, settings.block_cache.file_advise)?;
+    let blocks = resolve_size(&settings.block_cache, shape.geometry, super::machine_memory());
+    let options = OpenOptions { accept_loss: settings.volume.force };
+    let (file, loaded) = CacheFile::open(Arc::new(disk), &identity, blocks.total, options)?;
+    Ok(Some((Arc::new(file), loaded)))
+}
+
+/// The lock is held: what the cache file has may be used, and it belongs to this mount from now on.
+pub(super) fn take(settings: &Settings, opened: Opened, lock: Option<&MountLock>) -> Result<Option<OpenFile>> {
+    let Some((file, mut loaded)) = opened else { return Ok(None) };
+    let dirty = loaded.blocks.iter().filter(|block| block.record == BlockRecord::Dirty).count();
+    let journal = settings.durability == Durability::Journal;
+    if dirty > 0 && settings.volume.read_only {
+        loaded
+            .notices
+            .push(format!("{dirty} blocks in the cache file are not stored yet; a read-only mount shows them"));
+    } else if dirty > 0 && !settings.block_cache.recover_dirty && !journal {
+        if !settings.volume.force {
+            return Err(Error::config(format!(
+                "the cache file holds {dirty} blocks that a crash kept from being stored: \
+                 --block-cache-recover-dirty-blocks stores them now, --force gives them up"
+            )));
+        }
+        loaded.blocks.retain(|block| block.record != BlockRecord::Dirty);
+        loaded.notices.push(format!("gave up {dirty} unstored blocks of the cache file, because of --force"));
+    } else if dirty > 0 {
+        loaded.notices.push(format!("storing {dirty} blocks that the last mount could not store"));
+    }
+    if !settings.volume.read_only {
+        file.set_token(lock.and_then(MountLock::token).unwrap_or(1))?;
+    }
+    Ok(Some(OpenFile { file, loaded }))
+}
+
+/// The shape of the volume the file belongs to, from the file alone.
+pub(super) fn shape(settings: &Settings) -> Result<Shape> {
+    let Some(path) = &settings.block_cache.file else {
+        return Err(Error::config("--offline mounts from a cache file; name it: --block-cache-file=FILE"));
+    };
+    let name = path.display().to_string();
+    let disk = FileDisk::open(path, false)?;
+    let Some(identity) = Identity::read(&disk, &name)? else {
+        return Err(Error::config(format!(
+            "--offline --block-cache-file={name}: the file is empty; mount once with the store, `s3b warm` fills it"
+        )));
+    };
+    let naming = Naming::new(settings.volume.prefix.as_str(), identity.hashed_names);
+    Ok(Shape { geometry: identity.geometry, naming, is_new: false })
+}
+
+/// Bucket or directory, and prefix.
+fn location(settings: &Settings) -> String {
+    let place = match &settings.location {
+        Location::Memory => "memory".to_string(),
+        Location::Directory(path) => path.display().to_string(),
+        Location::Bucket(bucket) => bucket.clone(),
+    };
+    format!("{place}/{}", settings.volume.prefix)
+}
