@@ -112,8 +112,8 @@ impl CacheFile {
     /// Reads the content of `block` from `slot` into `out`, which is one block long; sectors outside the mask of an incomplete
     /// block become zero. Never waits for the persister.
     ///
-    /// Errors: `Corrupt` if the bytes are not those that were written; `Stale` if the block is no longer there, so ask the core
-    /// again; `Failed` for I/O.
+    /// Errors: `Corrupt` if the bytes are not those that were written (drop a clean block and fetch it again); `Stale` if the
+    /// block is no longer there, so ask the core again; `Failed` for I/O.
     pub fn read(&self, block: BlockNumber, slot: Slot, out: &mut [u8]) -> Result<()> {
         let moved =
             || Error::new(ErrorKind::Stale, format!("block {block} has left slot {} of the cache file", slot.0));
@@ -207,7 +207,7 @@ impl CacheFile {
 
     /// From here on the file is only read.
     fn fail(&self, error: Error) -> Error {
-        self.failed.get_or_init(|| error.clone().context("the cache file is no longer written"));
+        self.failed.get_or_init(|| error.clone().context("the cache file is no longer written until the next mount"));
         error
     }
 
@@ -415,7 +415,9 @@ impl CacheFile {
         self.slots.write_state(&state, state.place())?;
         self.sync_disk(writer)?;
         writer.state = state;
-        self.slots.write_state(&state, state.other_place())
+        // Only a second copy of what is durable already.
+        let _ = self.slots.write_state(&state, state.other_place());
+        Ok(())
     }
 }
 

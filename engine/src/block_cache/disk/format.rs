@@ -66,7 +66,8 @@ impl Identity {
     /// `name`: the cache file.
     pub fn encode(&self, name: &str) -> Result<Vec<u8>> {
         let key_check = self.key_check.as_deref().unwrap_or_default();
-        if self.location.len() > MAX_LOCATION || key_check.len() > MAX_KEY_CHECK {
+        debug_assert!(key_check.len() <= MAX_KEY_CHECK);
+        if self.location.len() > MAX_LOCATION {
             return Err(Error::config(format!(
                 "cache file {name}: the volume's name has {} bytes, the file has room for {MAX_LOCATION}; shorten the prefix",
                 self.location.len()
