@@ -1,5 +1,6 @@
 //! Carries changes to the cache file, in groups.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,6 @@ use crate::geometry::BlockNumber;
 
 /// Bytes of one group: enough for sequential writing, little enough for a flush to slip in soon.
 const GROUP_BYTES: usize = 16 << 20;
-
-/// Changes of one group.
-const GROUP_ITEMS: usize = 4096;
 
 /// Runs for the life of the cache. Without a flush waiting it rests `pause` between groups, so that a block rewritten
 /// again and again is not written to the file as often.
@@ -43,12 +41,13 @@ pub(super) async fn run(shared: Arc<Shared>, pause: Duration) {
     }
 }
 
-/// Carries everything there is.
+/// Carries everything there is, and makes it durable.
 pub(super) async fn carry_all(shared: &Arc<Shared>, file: &Arc<CacheFile>) {
+    let mut held_over = None;
     loop {
-        let items = gather(shared).await;
+        let items = gather(shared, file.max_batch(), &mut held_over).await;
         if items.is_empty() {
-            return;
+            break;
         }
         let durable = shared.lock().wants_durable();
         let changes: Vec<Change> = items.iter().map(|item| item.change.clone()).collect();
@@ -57,31 +56,54 @@ pub(super) async fn carry_all(shared: &Arc<Shared>, file: &Arc<CacheFile>) {
         if let Err(error) = &result {
             tracing::error!("{error}; going on without the cache file");
         }
+        let no_room = result.as_ref().is_ok_and(|slots| {
+            slots.iter().zip(&items).any(|(slot, item)| slot.is_none() && matches!(item.change, Change::Put { .. }))
+        });
         shared.step(|core, _| core.persisted(&items, result));
+        if no_room && held_over.is_none() {
+            break;
+        }
+    }
+    // The file keeps undurable records back; a killed process would lose them.
+    if !file.is_failed() {
+        let target = file.clone();
+        if let Err(error) = shared.cpu.block(move || target.sync()).await {
+            tracing::error!("{error}");
+        }
     }
 }
 
-async fn gather(shared: &Arc<Shared>) -> Vec<PersistItem> {
-    let mut items = Vec::new();
+/// The next group: a block takes part once at most, `held_over` is what must wait for the next group because of that.
+async fn gather(shared: &Arc<Shared>, most: usize, held_over: &mut Option<PersistItem>) -> Vec<PersistItem> {
+    let mut items: Vec<PersistItem> = Vec::new();
+    let mut blocks = BTreeSet::new();
     let mut bytes = 0;
-    while bytes < GROUP_BYTES && items.len() < GROUP_ITEMS {
-        match shared.step(|core, _| core.next_persist()) {
-            PersistStep::Idle => break,
-            PersistStep::Again => {}
-            PersistStep::Private(index, buffer) => {
-                let private = Buffer::copy_of(&buffer);
-                shared.step(|core, _| core.replace_base(index, &buffer, private));
-            }
-            PersistStep::Load(index, slot) => {
-                shared.load(index, slot.0).await;
-            }
-            PersistStep::Item(item) => {
-                if let Change::Put { data: Some(data), .. } = &item.change {
-                    bytes += data.len();
+    while bytes < GROUP_BYTES && items.len() < most {
+        let item = match held_over.take() {
+            Some(item) => item,
+            None => match shared.step(|core, _| core.next_persist()) {
+                PersistStep::Idle => break,
+                PersistStep::Again => continue,
+                PersistStep::Private(index, buffer) => {
+                    let private = Buffer::copy_of(&buffer);
+                    shared.step(|core, _| core.replace_base(index, &buffer, private));
+                    continue;
                 }
-                items.push(item);
-            }
+                PersistStep::Load(index, slot) => {
+                    shared.load(index, slot.0).await;
+                    continue;
+                }
+                PersistStep::Item(item) => item,
+            },
+        };
+        if !blocks.insert(item.change.block()) {
+            *held_over = Some(item);
+            break;
         }
+        if let Change::Put { data: Some(data), .. } = &item.change {
+            bytes += data.len();
+        }
+        items.push(item);
     }
     items
 }

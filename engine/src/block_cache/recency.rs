@@ -48,6 +48,7 @@ impl Recency {
     }
 
     /// Entries in both lists.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u32 {
         self.len
     }

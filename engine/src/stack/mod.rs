@@ -26,8 +26,9 @@ use crate::memory::Memory;
 use crate::mount_lock::{LockOptions, MountLock};
 use crate::object::ObjectBackend;
 use crate::object_blocks::{Codec, Keys, Naming, ObjectBlocks, resolve};
+use crate::retry::Retrying;
 use crate::s3::{self, Credentials, S3Backend, Surroundings};
-use crate::settings::{CacheSize, Durability, Location, Settings, SurveyMode, TestSettings};
+use crate::settings::{CacheSize, Location, Settings, SurveyMode, TestSettings};
 use crate::stats::Stats;
 use crate::store::BlockStore;
 use crate::volume::{Blocks, Volume};
@@ -218,7 +219,7 @@ fn build_backend(settings: &Settings, parts: &Parts, stats: &Arc<Stats>) -> Resu
         (None, Location::Bucket(bucket)) => Arc::new(s3_backend(bucket, settings, parts, stats)?),
     };
     let backend = with_test_troubles(backend, &settings.test);
-    Ok(backend)
+    Ok(Arc::new(Retrying::new(backend, settings.retry.clone(), stats.clone())))
 }
 
 /// `--test-delays` and `--test-errors`.

@@ -285,8 +285,17 @@ impl Core {
 
     fn item_persisted(&mut self, index: u32, change: &Change, slot: Option<Slot>) {
         let file = &mut self.in_file[index as usize];
-        file.carrying = 0;
+        let carried = std::mem::take(&mut file.carrying);
         match change {
+            // No room in the file, for now: a dirty block must get in, a clean one may stay out.
+            Change::Put { record, replaces: None, .. } if slot.is_none() => {
+                if *record == BlockRecord::Dirty && self.file.enabled {
+                    self.file.waiting += u32::from(file.pending == 0);
+                    file.pending = carried;
+                    self.file.queue.insert(carried, index);
+                    self.effects.push(Effect::Persist);
+                }
+            }
             Change::Put { record, .. } => {
                 file.slot = slot.map_or(NO_SLOT, |slot| slot.0);
                 file.current = file.pending == 0 && slot.is_some();

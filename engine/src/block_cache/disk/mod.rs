@@ -87,6 +87,14 @@ pub enum Change {
     Drop { block: BlockNumber, slot: Slot },
 }
 
+impl Change {
+    pub fn block(&self) -> BlockNumber {
+        match self {
+            Change::Put { block, .. } | Change::Clean { block, .. } | Change::Drop { block, .. } => *block,
+        }
+    }
+}
+
 /// A block found in the file.
 #[derive(Clone, Debug)]
 pub struct LoadedBlock {
