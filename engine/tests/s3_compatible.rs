@@ -258,16 +258,15 @@ async fn version_2_signatures_are_accepted() {
     let Some(server) = Seaweed::required() else {
         return;
     };
-    for vhost in [false, true] {
-        let settings = S3Settings { auth_version: AuthVersion::Aws2, ..settings(&server, vhost) };
-        let backend = open(&new_bucket(&server), &settings);
-        put(&backend, "a b", "x").await;
-        put(&backend, "c", "x").await;
-        assert_eq!(backend.list("", "").await.unwrap().keys, ["a b", "c"]);
-        let answers = backend.delete_many(vec!["a b".into(), "c".into()]).await;
-        answers.into_iter().collect::<Result<Vec<()>, _>>().unwrap();
-        assert_eq!(read(&backend, "c").await, None);
-    }
+    // In path style only: in vhost style SeaweedFS refuses a signature over `/bucket/key`, which is what Amazon wants.
+    let settings = S3Settings { auth_version: AuthVersion::Aws2, ..settings(&server, false) };
+    let backend = open(&new_bucket(&server), &settings);
+    put(&backend, "a b", "x").await;
+    put(&backend, "c", "x").await;
+    assert_eq!(backend.list("", "").await.unwrap().keys, ["a b", "c"]);
+    let answers = backend.delete_many(vec!["a b".into(), "c".into()]).await;
+    answers.into_iter().collect::<Result<Vec<()>, _>>().unwrap();
+    assert_eq!(read(&backend, "c").await, None);
 }
 
 #[tokio::test]
