@@ -511,3 +511,6 @@ fn etag_of(meta: &fs::Metadata) -> ETag {
 fn too_long(len: u64, most: usize) -> Error {
     Error::corrupt(format!("it has {len} bytes, at most {most} were expected"))
 }
+
+#[cfg(test)]
+mod tests;
