@@ -1,1 +1,11 @@
+//! Heavy comparisons, kept out of the main build: s3b against a null FUSE file (the ceiling) and against Debian's
+//! s3backer, in interleaved pairs on one machine. `docs/PERFORMANCE.md` says how to run them.
 
+pub mod contestants;
+pub mod fio;
+pub mod kernel;
+pub mod local;
+pub mod pairs;
+pub mod remote;
+pub mod report;
+pub mod resources;
