@@ -309,7 +309,12 @@ mod tests {
     }
 
     fn settings(initial: u64, most: Option<u64>) -> RetrySettings {
-        RetrySettings { initial_pause: ms(initial), max_pause: most.map(ms), longest_backoff: ms(30_000) }
+        RetrySettings {
+            initial_pause: ms(initial),
+            max_pause: most.map(ms),
+            longest_backoff: ms(30_000),
+            ..RetrySettings::default()
+        }
     }
 
     fn retrying(settings: RetrySettings, seed: u64) -> (Arc<Scripted>, Retrying, Arc<Stats>) {
