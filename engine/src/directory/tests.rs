@@ -152,15 +152,3 @@ async fn damaged_objects_are_corrupt_and_named() {
     fs::create_dir(dir.path().join("00000006")).unwrap();
     assert_eq!(directory.get("00000006", GetIf::Always, 9).await.unwrap_err().kind(), ErrorKind::Corrupt);
 }
-
-#[test]
-fn found_keeps_the_smallest() {
-    let mut found = Found { prefix: "k", after: "k00000010", keys: Vec::new(), more: false };
-    for number in (0..40_000).rev() {
-        found.add(format!("k{number:08}"));
-    }
-    found.shorten();
-    found.keys.sort_unstable();
-    assert_eq!((found.keys.len(), found.more), (1000, true));
-    assert_eq!((found.keys[0].as_str(), found.keys[999].as_str()), ("k00000011", "k00001010"));
-}
