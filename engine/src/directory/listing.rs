@@ -1,8 +1,10 @@
 //! Keys of a directory, a page at a time. Each page reads the names of the whole directory: right for the thousands of a
 //! test directory, wrong for millions.
 
-use std::fs;
 use std::io;
+
+use rustix::fs::{AtFlags, Dir, FileType, OFlags};
+use rustix::io::Errno;
 
 use super::{Place, TEMPORARY};
 use crate::error::{Error, Result};
@@ -15,40 +17,63 @@ impl Place {
     pub(super) fn list(&self, prefix: &str, after: &str) -> Result<ListPage> {
         self.still_there()?;
         let mut found = Found { prefix, after, keys: Vec::new(), more: false };
-        let inside = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
-        self.walk(inside, &mut found)
-            .map_err(|error| Error::from(error).context(format!("list {}", self.path.display())))?;
+        let top = prefix.rfind('/').map_or("", |slash| &prefix[..slash]);
+        if !top.is_empty() {
+            self.check(top)?;
+        }
+        self.walk(top, &mut found)
+            .map_err(|error| Error::from(io::Error::from(error)).context(format!("list {}", self.path.display())))?;
         found.shorten();
         found.keys.sort_unstable();
         Ok(ListPage { keys: found.keys, truncated: found.more })
     }
 
-    /// Adds the keys below `inside`, which is empty or ends with a slash.
-    fn walk(&self, inside: &str, found: &mut Found<'_>) -> io::Result<()> {
-        let entries = match fs::read_dir(self.path.join(inside)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else {
-                continue;
-            };
+    /// Adds the keys in one directory and below.
+    fn walk(&self, dir: &str, found: &mut Found<'_>) -> rustix::io::Result<()> {
+        for (name, is_dir) in self.names(dir)? {
             if name.starts_with(TEMPORARY) {
                 continue;
             }
-            let key = format!("{inside}{name}");
-            if entry.file_type()?.is_dir() {
+            let key = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+            if is_dir {
                 let below = format!("{key}/");
                 if below.starts_with(found.prefix) || found.prefix.starts_with(&below) {
-                    self.walk(&below, found)?;
+                    self.walk(&key, found)?;
                 }
             } else {
                 found.add(key);
             }
         }
         Ok(())
+    }
+
+    /// What is in one directory, each with whether it is a directory itself. No such directory: nothing.
+    pub(super) fn names(&self, dir: &str) -> rustix::io::Result<Vec<(String, bool)>> {
+        let opened = match self.open_at(dir, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(opened) => opened,
+            Err(Errno::NOENT) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&opened)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                // Some file systems do not say.
+                FileType::Unknown => {
+                    let stat = rustix::fs::statat(&opened, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+                    stat.map(|stat| FileType::from_raw_mode(stat.st_mode)).unwrap_or(FileType::Unknown)
+                }
+                kind => kind,
+            };
+            names.push((name.to_owned(), kind == FileType::Directory));
+        }
+        Ok(names)
     }
 }
 

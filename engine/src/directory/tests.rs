@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::object_blocks::codec::{BLOCK_SIZE_META, FILE_SIZE_META};
 
@@ -58,6 +60,21 @@ async fn a_missing_directory_is_no_bucket_and_never_zeros() {
     for result in gone {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::NoBucket);
     }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_moved_is_still_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+    fs::create_dir(&old).unwrap();
+    let directory = Directory::open(&old).unwrap();
+    put(&directory, "disk1/00000001", b"x").await;
+    fs::rename(&old, &new).unwrap();
+    assert!(matches!(directory.get("disk1/00000001", GetIf::Always, 9).await.unwrap(), Got::Object(_)));
+    put(&directory, "disk1/00000002", b"x").await;
+    assert_eq!(directory.list("", "").await.unwrap().keys, ["disk1/00000001", "disk1/00000002"]);
+    directory.sync().await.unwrap();
+    assert_eq!(names(&new.join("disk1")), ["00000001", "00000002"]);
 }
 
 #[tokio::test]
