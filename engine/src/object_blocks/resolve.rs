@@ -37,7 +37,7 @@ pub struct BlockZero {
 }
 
 /// The shape to mount with, and what to write once the mount is sure to happen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
     pub geometry: Geometry,
     pub naming: Naming,

@@ -83,7 +83,7 @@ impl Stack {
         let cached_token = opened.as_ref().map(|(_, loaded)| loaded.token).filter(|token| *token != 0);
         let mut notices = resolved.notices.clone();
         let lock = match settings.location {
-            // A directory is locked by the file system.
+            // A directory is locked by the file system, since it was opened.
             Location::Directory(_) => None,
             _ => {
                 let options = LockOptions::from_settings(settings, cached_token);
@@ -93,6 +93,10 @@ impl Stack {
             }
         };
         let built = async {
+            if lock.is_some() && resolve(&backend, settings, keys.as_ref()).await? != resolved {
+                let text = "another mount changed the volume's shape just now; mount again";
+                return Err(Error::new(ErrorKind::Busy, text));
+            }
             resolved.commit(&backend).await?;
             let cache_file = cache_file::take(settings, opened, lock.as_ref())?;
             let objects =
