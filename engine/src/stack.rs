@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::cpu::Cpu;
 use crate::data::BlockData;
 use crate::direct::Direct;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::etag::ETag;
 use crate::geometry::{BlockNumber, Geometry};
 use crate::object::ObjectBackend;
@@ -30,6 +30,19 @@ pub struct Parts {
     pub access_key: Option<SecretString>,
 }
 
+/// What a store knows of a volume.
+#[derive(Clone, Debug)]
+pub struct VolumeInfo {
+    /// `s3://bucket/prefix` or a path.
+    pub place: String,
+    /// `None`: there is no volume yet.
+    pub geometry: Option<Geometry>,
+    /// The owner of the mount lock.
+    pub lock: Option<String>,
+    /// More that is known, as name and value, in the order to show: naming, encoding, format version.
+    pub details: Vec<(String, String)>,
+}
+
 /// An open volume with all below it.
 pub struct Stack {
     volume: Arc<Volume>,
@@ -46,6 +59,21 @@ impl Stack {
         let store = Arc::new(Scratch { geometry, blocks: Arc::default() });
         let volume = Arc::new(Volume::new(geometry, settings.volume.read_only, Blocks::Direct(Direct::new(store))));
         Ok(Stack { volume, stats: Arc::default(), notices: Vec::new() })
+    }
+
+    /// Deletes all blocks, the superblock and the lock; answers how many blocks there were.
+    pub async fn erase(_settings: &Settings, _parts: Parts) -> Result<u64> {
+        Err(Error::failed("erase: the scratch stack has no store"))
+    }
+
+    /// Removes the mount lock whoever holds it; answers its owner, `None` if there was no lock.
+    pub async fn reset_lock(_settings: &Settings, _parts: Parts) -> Result<Option<String>> {
+        Err(Error::failed("reset-mounted-flag: the scratch stack has no store"))
+    }
+
+    /// What the store knows of the volume. Writes nothing, takes no lock.
+    pub async fn info(_settings: &Settings, _parts: Parts) -> Result<VolumeInfo> {
+        Err(Error::failed("info: the scratch stack has no store"))
     }
 
     pub fn volume(&self) -> Arc<Volume> {
