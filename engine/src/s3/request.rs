@@ -107,7 +107,7 @@ impl Http {
                 return Ok(reply);
             }
             let error = ErrorBody::of(&reply);
-            if error.message.contains("x-amz-checksum") && payload.has_new_checksum() {
+            if error.refuses_checksum_header() && payload.has_new_checksum() {
                 tracing::info!("the server knows no x-amz-checksum-sha256; sending Content-MD5");
                 self.md5_only.store(true, Relaxed);
                 payload = self.hash(request, identity.is_none()).await;
