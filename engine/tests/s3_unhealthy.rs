@@ -460,6 +460,39 @@ async fn every_put_carries_length_checksum_and_settings() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_the_checksum_header_gets_md5() {
+    let text =
+        "<Error><Code>InvalidArgument</Code><Message>Unsupported header 'x-amz-checksum-sha256'</Message></Error>";
+    let refused = answer("400 Bad Request", "", text);
+    let ok = || answer("200 OK", "", "");
+    let fake = Fake::start([refused.clone(), ok(), ok()]).await;
+    let (backend, _) = fake.backend();
+    for _ in 0..2 {
+        let body = Bytes::from_static(b"body");
+        backend.put("k", ObjectHeaders::default(), body, PutIf::Always).await.unwrap();
+    }
+    let sent: Vec<bool> = fake.requests().iter().map(|r| header(r, "content-md5").is_some()).collect();
+    assert_eq!(sent, [false, true, true]);
+    assert!(put_to([refused.clone(), refused]).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_head_is_explained_or_healed_by_a_listing() {
+    let listing = || answer("200 OK", "", "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>");
+    let expired = refusal("400 Bad Request", "", "ExpiredToken");
+    let found = raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    let bare = |status: &str| raw(format!("HTTP/1.1 {status}\r\nContent-Length: 9\r\n\r\n"));
+    let fake = Fake::start([bare("400 Bad Request"), expired, listing(), found]).await;
+    let imds = Fake::start([role_keys("ONE", 3600), role_keys("TWO", 3600)]).await;
+    assert_eq!(role(&fake, &imds, false).head("k").await.unwrap().map(|info| info.len), Some(5));
+
+    let fake = Fake::start([bare("403 Forbidden"), refusal("403 Forbidden", "", "InvalidAccessKeyId")]).await;
+    let error = fake.backend().0.head("k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.message().contains("InvalidAccessKeyId"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_there_is_transient_and_says_where() {
     let fake = Fake::start([]).await;
     let settings = S3Settings { base_url: Some("http://127.0.0.1:1/".into()), ..fake.settings() };

@@ -167,7 +167,11 @@ impl Shared {
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
         let request = self.request(Method::HEAD, key, 0)?;
-        let reply = self.http.exchange(&request).await?;
+        let mut reply = self.http.exchange(&request).await?;
+        if matches!(reply.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            self.explain_head(&request, &reply).await?;
+            reply = self.http.exchange(&request).await?;
+        }
         match reply.status {
             StatusCode::OK => {
                 self.stats.http.heads.increment();
@@ -180,7 +184,7 @@ impl Shared {
                 self.stats.http.heads.increment();
                 Ok(None)
             }
-            _ => Err(self.explain_head(&request, &reply).await),
+            _ => Err(reply.error(&request, &self.stats)),
         }
     }
 
@@ -201,12 +205,16 @@ impl Shared {
         }
     }
 
-    /// A refused HEAD has no code either: the listing's refusal names the cause, if it is refused too.
-    async fn explain_head(&self, request: &Request, reply: &Reply) -> Error {
-        let error = reply.error(request, &self.stats);
+    /// A refused HEAD has no code either. A listing's refusal names the cause; its success may have healed it (the
+    /// clock's offset learnt, expired keys replaced), so that the HEAD is worth another try.
+    async fn explain_head(&self, request: &Request, reply: &Reply) -> Result<()> {
         match self.list_page("", "", true).await {
-            Err(cause) if cause.kind() == error.kind() => cause.context(format!("HEAD {}", request.what)),
-            _ => error,
+            Ok(_) => Ok(()),
+            Err(cause) => {
+                let error = reply.error(request, &self.stats);
+                let explains = cause.kind() == error.kind() || reply.status == StatusCode::BAD_REQUEST;
+                Err(if explains { cause.context(format!("HEAD {}", request.what)) } else { error })
+            }
         }
     }
 
@@ -262,15 +270,16 @@ impl Shared {
         let started = clock::now();
         let reply = self.http.exchange(&request).await?;
         match reply.status {
-            status if status.is_success() => {}
+            status if status.is_success() => {
+                if let Some(error) = reply.hidden_error(&request, &self.stats) {
+                    return Err(error);
+                }
+            }
             StatusCode::NOT_FOUND => match self.missing(&request, &reply).await {
                 Missing::Key => {}
                 Missing::Other(error) => return Err(error),
             },
             _ => return Err(reply.error(&request, &self.stats)),
-        }
-        if let Some(error) = reply.hidden_error(&request, &self.stats).filter(|_| reply.status.is_success()) {
-            return Err(error);
         }
         self.stats.http.deletes.increment();
         self.stats.http.delete_time.add(clock::now() - started);

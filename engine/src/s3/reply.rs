@@ -41,6 +41,11 @@ impl ErrorBody {
         Self::parse(&reply.body).unwrap_or_default()
     }
 
+    /// The header itself is refused, as unknown; not its value, for a body damaged on its way.
+    pub fn refuses_checksum_header(&self) -> bool {
+        self.message.contains("x-amz-checksum") && kind_of_code(&self.code).is_none()
+    }
+
     /// `None`: this is no error document.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let mut error = Self::default();
@@ -344,6 +349,18 @@ mod tests {
         assert_eq!(headers.content_encoding.as_deref(), Some("deflate, encrypt-AES-128-CBC"));
         assert_eq!(headers.meta, [("a", "ü"), ("s3backer-filesize", "1048576")].map(|(n, v)| (n.into(), v.into())));
         assert_eq!(reply.etag(), None);
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_not_an_unknown_header() {
+        let refuses = |code: &str, message: &str| {
+            let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+            ErrorBody::parse(body.as_bytes()).unwrap().refuses_checksum_header()
+        };
+        assert!(refuses("InvalidArgument", "Unsupported header 'x-amz-checksum-sha256'"));
+        assert!(refuses("NotImplemented", "Header 'x-amz-checksum-sha256' is not implemented"));
+        assert!(!refuses("XAmzContentChecksumMismatch", "The provided 'x-amz-checksum' header does not match"));
+        assert!(!refuses("InvalidArgument", "other"));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! One HTTP exchange: hashed, signed, sent, watched for progress, its answer read whole up to a limit.
 //!
-//! Repeats a request by itself in two cases only, once each: a clock that differs from the server's (re-signed with
-//! the server's time) and keys that expired (re-signed with new ones). All other patience is [`crate::retry`]'s.
+//! Repeats a request by itself in three cases only, once each: a clock that differs from the server's (re-signed with
+//! the server's time), keys that expired (re-signed with new ones), and a server that refuses the checksum header by
+//! name (Backblaze does; it gets Content-MD5 from then on). All other patience is [`crate::retry`]'s.
 //!
 //! Proxies named by the environment are not used: a mount must not depend on which shell started it, and a proxy
 //! between a disk and its blocks is rarely meant. The TLS roots are the system's, or those of `--cacert` alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -52,6 +53,8 @@ pub(super) struct Http {
     version: AuthVersion,
     region: String,
     timeout: Duration,
+    /// The server refuses `x-amz-checksum-sha256`.
+    md5_only: AtomicBool,
     /// Seconds to add to our clock for the server's.
     skew: AtomicI64,
     upload_each: Option<u64>,
@@ -80,6 +83,7 @@ impl Http {
             version: settings.auth_version,
             region: endpoint.region().into(),
             timeout: settings.timeout,
+            md5_only: AtomicBool::new(false),
             skew: AtomicI64::new(0),
             upload_each: settings.max_upload_speed,
             download_each: settings.max_download_speed,
@@ -94,7 +98,7 @@ impl Http {
     /// Answers any status; errors are those of the transport and of the credentials.
     pub async fn exchange(&self, request: &Request) -> Result<Reply> {
         let mut identity = self.credentials.current().await?;
-        let payload = self.hash(request, identity.is_none()).await;
+        let mut payload = self.hash(request, identity.is_none()).await;
         let (mut clock_was_set, mut keys_were_replaced) = (false, false);
         loop {
             let skew = self.skew.load(Relaxed);
@@ -102,7 +106,14 @@ impl Http {
             if reply.status.is_success() || reply.status == StatusCode::NOT_FOUND {
                 return Ok(reply);
             }
-            match (ErrorBody::of(&reply).code.as_str(), &identity) {
+            let error = ErrorBody::of(&reply);
+            if error.refuses_checksum_header() && payload.has_new_checksum() {
+                tracing::info!("the server knows no x-amz-checksum-sha256; sending Content-MD5");
+                self.md5_only.store(true, Relaxed);
+                payload = self.hash(request, identity.is_none()).await;
+                continue;
+            }
+            match (error.code.as_str(), &identity) {
                 ("RequestTimeTooSkewed", Some(_)) if !clock_was_set => {
                     clock_was_set = true;
                     if !self.adopt_time(&reply, skew) {
@@ -128,7 +139,7 @@ impl Http {
             return Payload::empty();
         }
         let scheme = Scheme::new(self.version, anonymous);
-        let (body, content_md5) = (request.body.clone(), request.content_md5);
+        let (body, content_md5) = (request.body.clone(), request.content_md5 || self.md5_only.load(Relaxed));
         self.cpu.run(body.len(), move || Payload::of(&body, scheme, content_md5)).await
     }
 

@@ -49,6 +49,11 @@ impl Payload {
         Self { sha256: Some(EMPTY_SHA256.into()), checksum: None }
     }
 
+    /// Whether the checksum is one that older servers may refuse by name.
+    pub fn has_new_checksum(&self) -> bool {
+        self.checksum.as_ref().is_some_and(|(name, _)| name != "content-md5")
+    }
+
     /// Hashes a body once, the way `scheme` needs it. `content_md5` adds that header (multi-delete demands it).
     pub fn of(body: &[u8], scheme: Scheme, content_md5: bool) -> Self {
         let md5 = || header("content-md5", BASE64.encode(md5::Md5::digest(body)));
