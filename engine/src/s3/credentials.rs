@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::request;
+use super::client;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::S3Settings;
@@ -267,7 +267,7 @@ impl Role {
             name: name.into(),
             endpoint,
             imds_v2: settings.credentials.ec2_imds_v2,
-            http: request::plain_client(settings)?,
+            http: client::plain_client(settings)?,
             limit: settings.connect_timeout,
             keys: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
@@ -350,7 +350,7 @@ impl Role {
     }
 
     async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>> {
-        let broken = |error: reqwest::Error| self.error(ErrorKind::Transient, request::chain(&error));
+        let broken = |error: reqwest::Error| self.error(ErrorKind::Transient, client::chain(&error));
         let exchange = async {
             let mut response = request.send().await.map_err(broken)?;
             let status = response.status();

@@ -8,9 +8,11 @@
 //! the key's first byte, whose 404 has one (HEADs are rare: a few at mount). A GET's or DELETE's 404 without any body
 //! is confirmed by listing one key. A 404 with a body that is no S3 error (a proxy's page) is an error, not a hole.
 
+mod client;
 mod connections;
 pub mod credentials;
 mod delete_many;
+mod exchange;
 mod flow;
 mod list;
 mod reply;
@@ -30,9 +32,10 @@ use http::{Method, StatusCode};
 pub use self::credentials::{Credentials, Surroundings};
 pub use self::url::{check_key, check_prefix};
 
+use self::exchange::{Http, content_length};
 use self::list::ListVersion;
 use self::reply::{ErrorBody, Reply};
-use self::request::{Http, Request};
+use self::request::Request;
 use self::sign::{Header, header};
 use self::url::{Endpoint, Target};
 use crate::clock;
@@ -175,7 +178,7 @@ impl Shared {
         match reply.status {
             StatusCode::OK => {
                 self.stats.http.heads.increment();
-                let len = request::content_length(&reply.headers)
+                let len = content_length(&reply.headers)
                     .ok_or_else(|| Error::failed(format!("HEAD {}: no Content-Length in the answer", request.what)))?;
                 Ok(Some(ObjectInfo { headers: reply.object_headers(), etag: reply.etag(), len }))
             }
