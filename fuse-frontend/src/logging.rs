@@ -54,8 +54,12 @@ pub fn to_stderr(detail: Detail) {
 /// Logs to syslog from now on, or to a file in `fallback` where no syslog answers; then answers that file. Warnings
 /// also go to stderr while it is still the terminal.
 pub fn to_syslog(detail: Detail, fallback: &Path) -> io::Result<Option<PathBuf>> {
-    let formatter =
-        Formatter3164 { facility: Facility::LOG_DAEMON, hostname: None, process: "s3b".into(), pid: std::process::id() };
+    let formatter = Formatter3164 {
+        facility: Facility::LOG_DAEMON,
+        hostname: None,
+        process: "s3b".into(),
+        pid: std::process::id(),
+    };
     if let Ok(logger) = syslog::unix(formatter) {
         install(Target::Syslog(Mutex::new(logger)), detail);
         return Ok(None);

@@ -28,7 +28,7 @@ use s3b_engine::error::{Error, Result};
 fn main() -> ExitCode {
     let args = collected();
     // The copies above stay; what other users can see goes.
-    cli::secrecy::hide();
+    cli::hidden_args::hide();
     match args.and_then(|args| cli::parse(args, &|path| std::fs::read_to_string(path))).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -40,9 +40,8 @@ fn main() -> ExitCode {
 
 fn collected() -> Result<Vec<String>> {
     let text = |arg: std::ffi::OsString| {
-        arg.into_string().map_err(|arg| {
-            Error::config(format!("argument {} is not UTF-8; rename it", arg.to_string_lossy()))
-        })
+        arg.into_string()
+            .map_err(|arg| Error::config(format!("argument {} is not UTF-8; rename it", arg.to_string_lossy())))
     };
     std::env::args_os().map(text).collect()
 }

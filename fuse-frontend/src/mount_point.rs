@@ -24,8 +24,7 @@ pub fn check(mountpoint: &Path) -> Result<PathBuf> {
     if !metadata.is_dir() {
         return Err(Error::config(format!("mount point {shown} is not a directory; name an empty directory")));
     }
-    let absolute =
-        mountpoint.canonicalize().map_err(|e| Error::config(format!("mount point {shown}: {e}")))?;
+    let absolute = mountpoint.canonicalize().map_err(|e| Error::config(format!("mount point {shown}: {e}")))?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     if let Some(by) = mounted_there(&mounts, &absolute) {
         return Err(Error::config(format!(
@@ -33,7 +32,9 @@ pub fn check(mountpoint: &Path) -> Result<PathBuf> {
         )));
     }
     if !Path::new("/dev/fuse").exists() {
-        return Err(Error::config("/dev/fuse does not exist; `modprobe fuse` brings it, or (in a container) --device /dev/fuse"));
+        return Err(Error::config(
+            "/dev/fuse does not exist; `modprobe fuse` brings it, or (in a container) --device /dev/fuse",
+        ));
     }
     Ok(absolute)
 }

@@ -25,7 +25,9 @@ pub fn assemble(request: &Request) -> Result<Parts> {
         (secrets.password.is_some(), "--password", "--password-file"),
     ] {
         if given {
-            eprintln!("s3b: warning: {name} was visible to other users for a moment, and may be in your history; {better} is safer");
+            eprintln!(
+                "s3b: warning: {name} was visible to other users for a moment, and may be in your history; {better} is safer"
+            );
         }
     }
     let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -34,7 +36,9 @@ pub fn assemble(request: &Request) -> Result<Parts> {
 
 fn ask() -> Result<SecretString> {
     let password = rpassword::prompt_password("Encryption password: ").map_err(|e| {
-        Error::config(format!("--encrypt needs a password, and there is no terminal to ask on ({e}); add --password-file=FILE"))
+        Error::config(format!(
+            "--encrypt needs a password, and there is no terminal to ask on ({e}); add --password-file=FILE"
+        ))
     })?;
     if password.is_empty() {
         return Err(Error::config("the password is empty; type one, or add --password-file=FILE"));

@@ -16,17 +16,28 @@ pub struct GaveUp;
 
 impl Signals {
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, asked: false })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            asked: false,
+        })
+    }
+
+    /// Whether a first signal came.
+    pub fn asked(&self) -> bool {
+        self.asked
     }
 
     /// Returns at the first signal.
     pub async fn stop(&mut self) {
-        self.next().await;
-        self.asked = true;
+        if !self.asked {
+            self.next().await;
+            self.asked = true;
+        }
     }
 
-    /// Does `work` to its end, unless a second signal comes.
-    pub async fn unless_again<T>(&mut self, work: impl Future<Output = T>) -> Result<T, GaveUp> {
+    /// Does `work` to its end, unless a second signal comes; `doing` says what the first one waits for.
+    pub async fn unless_again<T>(&mut self, doing: &str, work: impl Future<Output = T>) -> Result<T, GaveUp> {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
@@ -37,7 +48,7 @@ impl Signals {
                         return Err(GaveUp);
                     }
                     self.asked = true;
-                    tracing::warn!("still storing what was written; a second signal gives up");
+                    tracing::warn!("still {doing}; a second signal gives up");
                 }
             }
         }

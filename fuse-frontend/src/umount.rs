@@ -88,9 +88,9 @@ fn absolute(mountpoint: &Path) -> PathBuf {
 fn explained(mountpoint: &Path, error: &io::Error) -> Error {
     let shown = mountpoint.display();
     Error::failed(match error.raw_os_error() {
-        Some(libc::EBUSY) => format!(
-            "{shown} is in use: unmount the file system inside, `losetup -d` its loop device, or use --lazy"
-        ),
+        Some(libc::EBUSY) => {
+            format!("{shown} is in use: unmount the file system inside, `losetup -d` its loop device, or use --lazy")
+        }
         Some(libc::EINVAL) => format!("{shown} is not a mount point; `grep s3b /proc/mounts` lists them"),
         Some(libc::ENOENT) => format!("{shown} does not exist; `grep s3b /proc/mounts` lists the mounts"),
         _ => format!("unmounting {shown}: {error}"),

@@ -15,23 +15,91 @@ pub struct KernelOptions {
 }
 
 /// Passed to the kernel as they are.
-const PASSED: &[&str] =
-    &["dev", "nodev", "suid", "nosuid", "exec", "noexec", "atime", "noatime", "sync", "async", "dirsync", "default_permissions"];
+const PASSED: &[&str] = &[
+    "dev",
+    "nodev",
+    "suid",
+    "nosuid",
+    "exec",
+    "noexec",
+    "atime",
+    "noatime",
+    "sync",
+    "async",
+    "dirsync",
+    "default_permissions",
+];
 
 /// For mount(8) and systemd, not for us.
 const FSTAB: &[&str] = &[
-    "rw", "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail", "_netdev", "relatime",
-    "norelatime", "strictatime", "lazytime", "diratime", "nodiratime", "silent", "loud", "iversion", "noiversion",
+    "rw",
+    "defaults",
+    "auto",
+    "noauto",
+    "user",
+    "nouser",
+    "users",
+    "owner",
+    "group",
+    "nofail",
+    "_netdev",
+    "relatime",
+    "norelatime",
+    "strictatime",
+    "lazytime",
+    "diratime",
+    "nodiratime",
+    "silent",
+    "loud",
+    "iversion",
+    "noiversion",
 ];
 
 /// libfuse options that s3b decides by itself.
 const LIBFUSE: &[&str] = &[
-    "kernel_cache", "auto_cache", "noauto_cache", "nonempty", "big_writes", "use_ino", "readdir_ino", "hard_remove",
-    "attr_timeout", "entry_timeout", "negative_timeout", "ac_attr_timeout", "max_read", "max_readahead", "max_write",
-    "max_background", "congestion_threshold", "async_read", "sync_read", "noforget", "remember", "intr", "intr_signal",
-    "splice_read", "splice_write", "splice_move", "no_splice_read", "no_splice_write", "no_splice_move", "clone_fd",
-    "max_threads", "max_idle_threads", "blksize", "umask", "async_dio", "no_remote_lock", "no_remote_flock",
-    "no_remote_posix_lock", "parallel_direct_writes", "subtype", "auto_unmount", "nodelay", "atomic_o_trunc",
+    "kernel_cache",
+    "auto_cache",
+    "noauto_cache",
+    "nonempty",
+    "big_writes",
+    "use_ino",
+    "readdir_ino",
+    "hard_remove",
+    "attr_timeout",
+    "entry_timeout",
+    "negative_timeout",
+    "ac_attr_timeout",
+    "max_read",
+    "max_readahead",
+    "max_write",
+    "max_background",
+    "congestion_threshold",
+    "async_read",
+    "sync_read",
+    "noforget",
+    "remember",
+    "intr",
+    "intr_signal",
+    "splice_read",
+    "splice_write",
+    "splice_move",
+    "no_splice_read",
+    "no_splice_write",
+    "no_splice_move",
+    "clone_fd",
+    "max_threads",
+    "max_idle_threads",
+    "blksize",
+    "umask",
+    "async_dio",
+    "no_remote_lock",
+    "no_remote_flock",
+    "no_remote_posix_lock",
+    "parallel_direct_writes",
+    "subtype",
+    "auto_unmount",
+    "nodelay",
+    "atomic_o_trunc",
 ];
 
 /// What became of one option.
@@ -59,7 +127,9 @@ impl KernelOptions {
             "gid" => self.gid = Some(owner(option, value)?),
             _ if PASSED.contains(&option) => self.passed.push(option.to_owned()),
             _ if FSTAB.contains(&name) || name.starts_with("x-") || name == "comment" => {}
-            _ if LIBFUSE.contains(&name) => return Ok(Taken::Ignored(format!("-o {option} is ignored: s3b sets this itself"))),
+            _ if LIBFUSE.contains(&name) => {
+                return Ok(Taken::Ignored(format!("-o {option} is ignored: s3b sets this itself")));
+            }
             _ => return Ok(Taken::Unknown),
         }
         Ok(Taken::Yes)
@@ -103,10 +173,14 @@ mod tests {
     #[test]
     fn fstab_options_are_no_news_and_unknown_ones_are() {
         let mut options = KernelOptions::default();
-        for option in ["rw", "noauto", "x-systemd.automount", "_netdev", "comment=hi", "nosuid", "allow_other", "uid=7"] {
+        for option in ["rw", "noauto", "x-systemd.automount", "_netdev", "comment=hi", "nosuid", "allow_other", "uid=7"]
+        {
             assert_eq!(options.take(option).unwrap(), Taken::Yes, "{option}");
         }
-        assert_eq!((options.allow_other, options.uid, options.passed.as_slice()), (true, Some(7), &["nosuid".to_owned()][..]));
+        assert_eq!(
+            (options.allow_other, options.uid, options.passed.as_slice()),
+            (true, Some(7), &["nosuid".to_owned()][..])
+        );
         assert!(matches!(options.take("max_read=4096").unwrap(), Taken::Ignored(_)));
         assert_eq!(options.take("frobnicate").unwrap(), Taken::Unknown);
         assert!(options.take("uid=me").is_err());

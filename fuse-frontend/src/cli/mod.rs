@@ -1,10 +1,10 @@
 //! The command line: ours with subcommands, s3backer's without, and mount(8)'s. All of it comes from the tables of flags.
 
 mod args;
+pub mod hidden_args;
 pub mod kernel_options;
 pub mod markdown;
 pub mod options;
-pub mod secrecy;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,14 @@ pub enum Action {
     ResetMountedFlag(Request),
     Info(Request),
     Warm(Request),
-    Umount { mountpoint: PathBuf, wait: bool, lazy: bool },
-    Flags { markdown: bool },
+    Umount {
+        mountpoint: PathBuf,
+        wait: bool,
+        lazy: bool,
+    },
+    Flags {
+        markdown: bool,
+    },
     /// Text for stdout: help or version.
     Say(String),
     /// `mount -f`: all is checked, nothing is done.
@@ -165,7 +171,14 @@ fn volume_command(name: &'static str, about: &'static str, examples: &'static st
         .after_help(examples)
         .disable_version_flag(true)
         .args_override_self(true)
-        .arg(Arg::new("version").long("version").short('v').short_alias('V').action(ArgAction::SetTrue).help("Show the version"))
+        .arg(
+            Arg::new("version")
+                .long("version")
+                .short('v')
+                .short_alias('V')
+                .action(ArgAction::SetTrue)
+                .help("Show the version"),
+        )
         .arg(
             Arg::new("config")
                 .long("config")
@@ -195,7 +208,8 @@ fn volume_command(name: &'static str, about: &'static str, examples: &'static st
     command = command.args(args_from_flags(LEADING.iter().flat_map(|group| group_of(group))));
     if name == "s3backer" {
         for flag in ["erase", "reset-mounted-flag"] {
-            command = command.arg(Arg::new(flag).long(flag).action(ArgAction::SetTrue).help_heading("Instead of mounting"));
+            command =
+                command.arg(Arg::new(flag).long(flag).action(ArgAction::SetTrue).help_heading("Instead of mounting"));
         }
     }
     command
@@ -279,7 +293,9 @@ fn parse_legacy(rest: Vec<String>, read: ReadFile<'_>) -> Result<Action> {
     };
     let (erase, reset) = (matches.get_flag("erase"), matches.get_flag("reset-mounted-flag"));
     match (erase, reset) {
-        (true, true) => Err(Error::config("--erase and --reset-mounted-flag exclude each other; erasing resets it too")),
+        (true, true) => {
+            Err(Error::config("--erase and --reset-mounted-flag exclude each other; erasing resets it too"))
+        }
         (true, false) => request("erase", &matches, read),
         (false, true) => request("reset-mounted-flag", &matches, read),
         (false, false) => request("mount", &matches, read),
@@ -398,9 +414,9 @@ fn one_option(option: &str, given: &mut Given, kernel: &mut KernelOptions, notic
         return Ok(());
     }
     if let Some(flag) = LEADING.iter().flat_map(|group| group_of(group)).find(|f| f.is_called(name)) {
-        let value = value.or(flag.value.bare()).ok_or_else(|| {
-            Error::config(format!("-o {name}: a value is missing; try -o {name}={}", flag.example))
-        })?;
+        let value = value
+            .or(flag.value.bare())
+            .ok_or_else(|| Error::config(format!("-o {name}: a value is missing; try -o {name}={}", flag.example)))?;
         given.add(flag.name, value, "");
         return Ok(());
     }
@@ -430,7 +446,10 @@ fn place(command: &str, positionals: &[&String], request: &mut Request) -> Resul
                 Some(near) => format!("did you mean `s3b {near}`?"),
                 None => "try s3b mount mybucket/disk1 /mnt/s3b".to_owned(),
             };
-            return Err(Error::config(format!("a bucket and a mount point are needed, got {}; {hint}", list(positionals))));
+            return Err(Error::config(format!(
+                "a bucket and a mount point are needed, got {}; {hint}",
+                list(positionals)
+            )));
         }
         ("mount", _) => {
             return Err(Error::config(format!(

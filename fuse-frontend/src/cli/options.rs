@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mount_flag_reaches_its_option() {
+    fn every_flag_reaches_its_setting() {
         let engine: Vec<&str> = Given::engine_names().collect();
         for flag in MOUNT {
             assert!(!engine.contains(&flag.name), "{} is the engine's already", flag.name);

@@ -84,7 +84,7 @@ fn every_refusal_names_what_and_what_works() {
         (&["s3b", "mount", "--blok-size=1", "b", "/m"], &["--blok-size", "--block-size"]),
         (&["s3b", "mount", "-o", "blok-size=1", "b", "/m"], &["blok-size", "`block-size`"]),
         (&["s3b", "mount", "-o", "blockSize", "b", "/m"], &["-o blockSize", "try -o blockSize=64k"]),
-        (&["s3b", "mount", "--config", "odd.toml", "b", "/m"], &["odd.toml", "`blocksizes`", "`blockSize`"]),
+        (&["s3b", "mount", "--config", "odd.toml", "b", "/m"], &["odd.toml", "`blocksizes`", "`block-size`"]),
         (&["s3b", "mount", "--config", "none.toml", "b", "/m"], &["--config=none.toml"]),
         (&["s3b", "mount", "b"], &["mount point", "`b`", "s3b mount"]),
         (&["s3b", "mout", "b", "/m"], &["did you mean `s3b mount`"]),
@@ -102,7 +102,9 @@ fn every_refusal_names_what_and_what_works() {
 
 #[test]
 fn legacy_actions_are_flags() {
-    assert!(matches!(parsed(&["s3backer", "--erase", "--force", "b"]), Ok(Action::Erase(r)) if r.settings.volume.force));
+    assert!(
+        matches!(parsed(&["s3backer", "--erase", "--force", "b"]), Ok(Action::Erase(r)) if r.settings.volume.force)
+    );
     assert!(matches!(parsed(&["s3b", "--reset-mounted-flag", "b"]), Ok(Action::ResetMountedFlag(_))));
     assert!(matches!(parsed(&["mount.s3b", "b", "/m", "-f"]), Ok(Action::Nothing)));
     let (request, _) = mount(&["s3backer", "--test", "/some/dir", "/m"]);
@@ -130,7 +132,9 @@ fn secrets_arrive_and_are_never_printed() {
 
 #[test]
 fn help_and_version_are_said() {
-    for line in [&["s3b"][..], &["s3b", "--help"], &["s3b", "mount", "--help"], &["s3backer", "-?"], &["s3b", "umount", "-h"]] {
+    for line in
+        [&["s3b"][..], &["s3b", "--help"], &["s3b", "mount", "--help"], &["s3backer", "-?"], &["s3b", "umount", "-h"]]
+    {
         assert!(matches!(parsed(line), Ok(Action::Say(text)) if text.contains("s3b")), "{line:?}");
     }
     for line in [&["s3b", "--version"][..], &["s3backer", "-v"], &["s3b", "mount", "--version"]] {

@@ -26,8 +26,8 @@ use tokio::sync::oneshot;
 
 use crate::errno::ErrorLog;
 use crate::stats_file::{self, Sections};
-pub use attributes::{Identity, Times};
 use attributes::{ENTRY_TTL, NO_TTL};
+pub use attributes::{Identity, Times};
 use snapshots::Snapshots;
 
 /// Largest request: the kernel's own limit for a FUSE read or write (256 pages).
@@ -77,13 +77,7 @@ thread_local! {
 
 impl VolumeFilesystem {
     /// `over` is told when the session has ended.
-    pub fn new(
-        volume: Arc<Volume>,
-        stats: Arc<Stats>,
-        runtime: Handle,
-        look: Look,
-        over: oneshot::Sender<()>,
-    ) -> Self {
+    pub fn new(volume: Arc<Volume>, stats: Arc<Stats>, runtime: Handle, look: Look, over: oneshot::Sender<()>) -> Self {
         let shared = Arc::new(Shared { volume, errors: ErrorLog::default() });
         Self { shared, stats, runtime, look, times: Times::now(), snapshots: Snapshots::default(), over: Some(over) }
     }
@@ -281,11 +275,8 @@ impl Filesystem for VolumeFilesystem {
         match inode {
             FILE if writing && self.shared.volume.is_read_only() => reply.error(Errno::EROFS),
             FILE => {
-                let caching = if self.look.direct_io {
-                    FopenFlags::FOPEN_DIRECT_IO
-                } else {
-                    FopenFlags::FOPEN_KEEP_CACHE
-                };
+                let caching =
+                    if self.look.direct_io { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE };
                 // Closing a file that could not be written has nothing to wait for.
                 let closing = if writing { FopenFlags::empty() } else { FopenFlags::FOPEN_NOFLUSH };
                 let handle = if writing { WRITER } else { READER };
@@ -405,15 +396,7 @@ impl Filesystem for VolumeFilesystem {
     }
 
     /// Makes the kernel fall back to its own, in which the whole file is data.
-    fn lseek(
-        &self,
-        _req: &Request,
-        _inode: INodeNo,
-        _fh: FileHandle,
-        _offset: i64,
-        _whence: i32,
-        reply: ReplyLseek,
-    ) {
+    fn lseek(&self, _req: &Request, _inode: INodeNo, _fh: FileHandle, _offset: i64, _whence: i32, reply: ReplyLseek) {
         reply.error(Errno::ENOSYS);
     }
 

@@ -103,8 +103,10 @@ mod tests {
 
     #[test]
     fn every_form_of_a_secret_is_found() {
-        let args = ["s3b", "--accessKey=abc", "--access-key", "de", "--password=p=q", "-o", "ro,accessKey=k\\,l,size=1g"];
-        let want = ["s3b", "--accessKey=xxx", "--access-key", "xx", "--password=xxx", "-o", "ro,accessKey=xxxx,size=1g"];
+        let args =
+            ["s3b", "--accessKey=abc", "--access-key", "de", "--password=p=q", "-o", "ro,accessKey=k\\,l,size=1g"];
+        let want =
+            ["s3b", "--accessKey=xxx", "--access-key", "xx", "--password=xxx", "-o", "ro,accessKey=xxxx,size=1g"];
         assert_eq!(masked(&args), want);
         assert_eq!(masked(&["s3b", "-opassword=zz,ro"]), ["s3b", "-opassword=xx,ro"]);
         let plain = ["s3b", "--passwordFile=f", "--accessKeyEnv=V", "--accessId=i", "password=visible"];
