@@ -154,7 +154,13 @@ fn serve(
             tracing::info!("{}: everything is stored", mountpoint.display());
             Ok(())
         }
-        Err(words) => Err(Error::failed(words)),
+        Err(words) => {
+            // In the background nobody sees what main prints.
+            if !request.options.foreground {
+                tracing::error!("{}: not everything is stored: {words}", mountpoint.display());
+            }
+            Err(Error::failed(words))
+        }
     }
 }
 

@@ -221,6 +221,12 @@ mod tests {
     }
 
     #[test]
+    fn the_engine_knows_which_flags_are_ours_alone() {
+        let ours: Vec<&str> = MOUNT.iter().flat_map(|flag| [Some(flag.name), flag.legacy]).flatten().collect();
+        assert_eq!(s3b_engine::settings::config_file::MOUNT_ONLY, ours);
+    }
+
+    #[test]
     fn names_hold_no_slash() {
         assert!(file_name("a/b").is_err() && file_name("").is_err() && file_name("..").is_err());
         assert_eq!(stats_file_name("").unwrap(), "");

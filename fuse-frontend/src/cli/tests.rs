@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret;
 
 use super::*;
+use s3b_engine::settings::Location;
 
 fn parsed(line: &[&str]) -> Result<Action> {
     let read = |path: &Path| match path.to_str() {

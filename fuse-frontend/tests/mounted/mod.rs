@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// `s3b -f` over a directory of its own.
 pub struct Mounted {
-    pub store: tempfile::TempDir,
+    _store: tempfile::TempDir,
     pub mountpoint: tempfile::TempDir,
     child: Child,
     log: Receiver<String>,
@@ -102,7 +102,7 @@ impl Mounted {
         let child = command.arg(store.path()).arg(mountpoint.path()).stderr(Stdio::piped()).spawn().unwrap();
         let awake = watchdog(child.id());
         let (lines, log) = mpsc::channel();
-        let mut mounted = Self { store, mountpoint, child, log, seen: Vec::new(), _awake: awake };
+        let mut mounted = Self { _store: store, mountpoint, child, log, seen: Vec::new(), _awake: awake };
         let stderr = BufReader::new(mounted.child.stderr.take().expect("it is piped"));
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
         mounted.wait_for("is mounted on");
