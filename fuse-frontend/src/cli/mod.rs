@@ -153,10 +153,12 @@ fn flags_command() -> Command {
 
 /// A command that opens a volume: all tables of flags, the config files, and positionals.
 fn volume_command(name: &'static str, about: &'static str, examples: &'static str) -> Command {
+    let program = if name == "s3backer" { name.to_owned() } else { format!("s3b {name}") };
     let mut command = Command::new(name)
         .about(about)
         .version(env!("CARGO_PKG_VERSION"))
-        .bin_name(if name == "s3backer" { name.to_owned() } else { format!("s3b {name}") })
+        .bin_name(program.clone())
+        .override_usage(format!("{program} [FLAGS] {}", positionals(name)))
         .after_help(examples)
         .disable_version_flag(true)
         .args_override_self(true)
@@ -190,10 +192,10 @@ fn volume_command(name: &'static str, about: &'static str, examples: &'static st
                 .action(ArgAction::Append)
                 .help("Flags or mount options such as allow_other, ro, nodev, uid=N"),
         )
-        .arg(Arg::new("f").short('f').action(ArgAction::Count).help("Same as --foreground"))
-        .arg(Arg::new("d").short('d').action(ArgAction::Count).help("Same as --foreground --debug"))
-        .arg(Arg::new("s").short('s').action(ArgAction::Count).help("Same as --fuse-threads=1"))
-        .arg(Arg::new("positional").value_name(positionals(name)).num_args(0..).action(ArgAction::Append));
+        .arg(Arg::new("f").short('f').action(ArgAction::SetTrue).help("Same as --foreground"))
+        .arg(Arg::new("d").short('d').action(ArgAction::SetTrue).help("Same as --foreground --debug"))
+        .arg(Arg::new("s").short('s').action(ArgAction::SetTrue).help("Same as --fuse-threads=1"))
+        .arg(Arg::new("positional").hide(true).num_args(0..).action(ArgAction::Append));
     command = command.args(args_from_flags(LEADING.iter().flat_map(|group| group_of(group))));
     if name == "s3backer" {
         for flag in ["erase", "reset-mounted-flag"] {

@@ -51,13 +51,11 @@ pub fn request(command: &str, matches: &ArgMatches, read: ReadFile<'_>) -> Resul
     given.apply(flags::engine(), &mut request.settings)?;
     given.apply(SECRETS.iter(), &mut request.secrets)?;
     given.apply(MOUNT.iter(), &mut request.options)?;
-    for (letter, count) in ["f", "d", "s"].map(|l| (l, matches.get_count(l))) {
-        match letter {
-            _ if count == 0 => {}
-            "f" => request.options.foreground = true,
-            "d" => (request.options.foreground, request.options.debug) = (true, true),
-            _ => request.options.fuse_threads = Some(1),
-        }
+    let [f, d, single] = ["f", "d", "s"].map(|letter| matches.get_flag(letter));
+    request.options.foreground |= f || d;
+    request.options.debug |= d;
+    if single {
+        request.options.fuse_threads = Some(1);
     }
     let positionals: Vec<&String> = matches.get_many("positional").into_iter().flatten().collect();
     let mountpoint = place(command, &positionals, &mut request)?;
