@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use mounted::{Mounted, UnmountOnDrop, able, is_mounted, run, s3b, skipped, succeed};
+use mounted::{Mounted, UnmountOnDrop, able, is_mounted, run, s3b, skipped, succeed, succeed_when_idle};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::Signal;
 
@@ -207,7 +207,7 @@ fn ext4_lives_on_a_loop_device() {
         succeed(Command::new("mount").args(["-o", "loop,discard"]).arg(file).arg(inner.path()));
     };
     let off_loop = || {
-        succeed(Command::new("umount").arg(inner.path()));
+        succeed_when_idle(Command::new("umount").arg(inner.path()));
     };
     on_loop(&mounted.file());
     for number in 0..200 {
@@ -267,7 +267,7 @@ fn in_the_background_the_exit_code_tells() {
     assert_eq!(busy.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&busy.stderr).contains("is busy"), "{busy:?}");
 
-    succeed(s3b().args(["umount", "--wait"]).arg(mountpoint.path()));
+    succeed_when_idle(s3b().args(["umount", "--wait"]).arg(mountpoint.path()));
     assert!(!is_mounted(mountpoint.path()));
     let again = run(s3b().arg("umount").arg(mountpoint.path()));
     assert!(String::from_utf8_lossy(&again.stderr).contains("not a mount point"), "{again:?}");
@@ -335,5 +335,5 @@ fn an_fstab_line_mounts() {
     mount.arg(store.path()).arg(mountpoint.path()).args(["-t", "fuse.s3b", "-o", options]).env("PATH", path);
     succeed(&mut mount);
     assert_eq!(fs::metadata(mountpoint.path().join("disk")).unwrap().len(), 1 << 20);
-    succeed(s3b().args(["umount", "--wait"]).arg(mountpoint.path()));
+    succeed_when_idle(s3b().args(["umount", "--wait"]).arg(mountpoint.path()));
 }
