@@ -16,10 +16,10 @@ pub fn errno(kind: ErrorKind) -> Errno {
     match kind {
         ErrorKind::ReadOnly => Errno::EROFS,
         ErrorKind::OutOfRange | ErrorKind::NoSpace => Errno::ENOSPC,
-        ErrorKind::Denied => Errno::EACCES,
-        ErrorKind::Busy => Errno::EBUSY,
-        // A file system on top knows EIO and retries or reports it; anything finer would be guessing for it.
+        // A file system on top knows EIO; EACCES for the store's 403 would send people looking at file modes.
         ErrorKind::Config
+        | ErrorKind::Denied
+        | ErrorKind::Busy
         | ErrorKind::NoBucket
         | ErrorKind::Redirect
         | ErrorKind::Transient
@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(errno(ErrorKind::OutOfRange).code(), libc::ENOSPC);
         assert_eq!(errno(ErrorKind::ReadOnly).code(), libc::EROFS);
         assert_eq!(errno(ErrorKind::Corrupt).code(), libc::EIO);
+        assert_eq!(errno(ErrorKind::Denied).code(), libc::EIO);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub fn to_syslog(detail: Detail, fallback: &Path) -> io::Result<Option<PathBuf>>
         install(Target::Syslog(Mutex::new(logger)), detail);
         return Ok(None);
     }
-    let path = fallback.join(format!("s3b-{}.log", std::process::id()));
+    let path = fallback.join("s3b.log");
     let file = OpenOptions::new().append(true).create(true).open(&path)?;
     install(Target::File(Mutex::new(file)), detail);
     Ok(Some(path))
@@ -97,7 +97,9 @@ impl<S: Subscriber> Layer<S> for Log {
             Target::File(file) => {
                 let mut time = String::new();
                 let _ = SystemTime.format_time(&mut Writer::new(&mut time));
-                writeln!(file.lock(), "{time} {level} {}", line.0).and(also_to_terminal(level, &line.0))
+                // One write per line: several mounts append to this file.
+                let text = format!("{time} s3b[{}] {level} {}\n", std::process::id(), line.0);
+                file.lock().write_all(text.as_bytes()).and(also_to_terminal(level, &line.0))
             }
         };
     }

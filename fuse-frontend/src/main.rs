@@ -28,7 +28,7 @@ use s3b_engine::error::{Error, Result};
 fn main() -> ExitCode {
     let args = collected();
     // The copies above stay; what other users can see goes.
-    cli::secrecy::hide();
+    cli::hidden_args::hide();
     match args.and_then(|args| cli::parse(args, &|path| std::fs::read_to_string(path))).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use fuser::{Config, MountOption, Session, SessionACL};
 use s3b_engine::error::{Error, Result};
 use s3b_engine::settings::{Location, Settings};
-use s3b_engine::stack::Stack;
+use s3b_engine::stack::{Parts, Stack};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -38,17 +38,31 @@ pub fn run(mut request: Request, mountpoint: &Path) -> Result<()> {
     // From here on, memory that this process needs to serve writes is not reclaimed by waiting for those very writes.
     mark_io_flusher();
     let runtime = Runtime::new().map_err(|e| Error::failed(format!("starting threads: {e}")))?;
-    let stack = runtime.block_on(Stack::open(&request.settings, parts))?;
+    let (stack, signals) = runtime.block_on(open(&request, parts))?;
     for notice in stack.notices() {
         tracing::warn!("{notice}");
     }
-    let result = serve(&request, &mountpoint, &stack, &runtime, starting);
+    let result = serve(&request, &mountpoint, &stack, signals, &runtime, starting);
     // Requests of a dead session may still sit in blocking threads.
     runtime.shutdown_background();
     result
 }
 
-/// Whether this mount said a word to the terminal before letting go of it.
+/// Opens the volume. A signal meanwhile must not leave its lock behind, so signals are heard from here on.
+async fn open(request: &Request, parts: Parts) -> Result<(Stack, Signals)> {
+    let mut signals = Signals::listen().map_err(|e| Error::failed(format!("listening for signals: {e}")))?;
+    let opened = signals.unless_again("opening the volume", Stack::open(&request.settings, parts)).await;
+    let stack = opened.map_err(|GaveUp| {
+        Error::failed("a second signal ended it while the volume was being opened; if its lock is left, `s3b reset-mounted-flag` removes it")
+    })??;
+    if signals.asked() {
+        stack.close().await?;
+        return Err(Error::failed("stopped by a signal before the mount was up"));
+    }
+    Ok((stack, signals))
+}
+
+/// Sets up the log and writes what the command line gave rise to.
 fn start_logging(request: &Request) -> Result<()> {
     let detail = logging::Detail {
         debug: request.options.debug,
@@ -87,7 +101,14 @@ fn make_absolute(request: &mut Request) {
     }
 }
 
-fn serve(request: &Request, mountpoint: &Path, stack: &Stack, runtime: &Runtime, starting: Starting) -> Result<()> {
+fn serve(
+    request: &Request,
+    mountpoint: &Path,
+    stack: &Stack,
+    signals: Signals,
+    runtime: &Runtime,
+    starting: Starting,
+) -> Result<()> {
     let mounted = mount(request, mountpoint, stack, runtime);
     let (session, over) = match mounted {
         Ok(mounted) => mounted,
@@ -119,7 +140,7 @@ fn serve(request: &Request, mountpoint: &Path, stack: &Stack, runtime: &Runtime,
             let sections = Sections::of(&request.settings);
             tokio::spawn(stats_file::mirror(stack.stats(), sections, path, request.options.stats_file_mirror_interval))
         });
-        let outcome = until_stored(mountpoint, stack, over).await;
+        let outcome = until_stored(mountpoint, stack, signals, over).await;
         if let Some(mirror) = mirror {
             mirror.abort();
         }
@@ -133,34 +154,42 @@ fn serve(request: &Request, mountpoint: &Path, stack: &Stack, runtime: &Runtime,
             tracing::info!("{}: everything is stored", mountpoint.display());
             Ok(())
         }
-        Err(words) => Err(Error::failed(words)),
+        Err(words) => {
+            // In the background nobody sees what main prints.
+            if !request.options.foreground {
+                tracing::error!("{}: not everything is stored: {words}", mountpoint.display());
+            }
+            Err(Error::failed(words))
+        }
     }
 }
+
+const STORING: &str = "storing what was written";
 
 /// Serves until the session is over, then stores what is left. The error is what `s3b umount --wait` says.
 async fn until_stored(
     mountpoint: &Path,
     stack: &Stack,
+    mut signals: Signals,
     mut over: oneshot::Receiver<()>,
 ) -> std::result::Result<(), String> {
     let gave_up =
         |GaveUp| "a second signal ended it; the lock and the cache file are kept, mount again to go on".to_owned();
-    let mut signals = Signals::listen().map_err(|e| format!("listening for signals: {e}"))?;
     tokio::select! {
         biased;
         _ = &mut over => {}
         () = signals.stop() => {
             tracing::warn!("{}: asked to stop; storing what was written first", mountpoint.display());
-            if let Err(e) = signals.unless_again(stack.volume().flush()).await.map_err(gave_up)? {
+            if let Err(e) = signals.unless_again(STORING, stack.volume().flush()).await.map_err(gave_up)? {
                 tracing::error!("storing what was written: {e}");
             }
             leave(mountpoint).await;
             // Nothing more to hear from a sender that is gone: the session is over then, too.
-            let _ = signals.unless_again(&mut over).await.map_err(gave_up)?;
+            let _ = signals.unless_again("serving its users", &mut over).await.map_err(gave_up)?;
         }
     }
     tracing::info!("{} is unmounted; storing what is left", mountpoint.display());
-    signals.unless_again(stack.close()).await.map_err(gave_up)?.map_err(|e| e.to_string())
+    signals.unless_again(STORING, stack.close()).await.map_err(gave_up)?.map_err(|e| e.to_string())
 }
 
 /// Unmounts from within; if somebody still uses the file, it goes on serving them.

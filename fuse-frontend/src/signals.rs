@@ -23,14 +23,21 @@ impl Signals {
         })
     }
 
-    /// Returns at the first signal.
-    pub async fn stop(&mut self) {
-        self.next().await;
-        self.asked = true;
+    /// Whether a first signal came.
+    pub fn asked(&self) -> bool {
+        self.asked
     }
 
-    /// Does `work` to its end, unless a second signal comes.
-    pub async fn unless_again<T>(&mut self, work: impl Future<Output = T>) -> Result<T, GaveUp> {
+    /// Returns at the first signal.
+    pub async fn stop(&mut self) {
+        if !self.asked {
+            self.next().await;
+            self.asked = true;
+        }
+    }
+
+    /// Does `work` to its end, unless a second signal comes; `doing` says what the first one waits for.
+    pub async fn unless_again<T>(&mut self, doing: &str, work: impl Future<Output = T>) -> Result<T, GaveUp> {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
@@ -41,7 +48,7 @@ impl Signals {
                         return Err(GaveUp);
                     }
                     self.asked = true;
-                    tracing::warn!("still storing what was written; a second signal gives up");
+                    tracing::warn!("still {doing}; a second signal gives up");
                 }
             }
         }

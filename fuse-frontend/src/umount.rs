@@ -36,11 +36,16 @@ pub fn unmount(mountpoint: &Path, how: How) -> io::Result<()> {
 
 /// The setuid program that unmounts for users.
 fn fusermount(mountpoint: &Path, how: How) -> io::Result<()> {
-    let flags = if how == How::Lazily { "-uqz" } else { "-uq" };
+    let flags = if how == How::Lazily { "-uz" } else { "-u" };
     for program in ["fusermount3", "fusermount"] {
-        match Command::new(program).arg(flags).arg("--").arg(mountpoint).status() {
-            Ok(status) if status.success() => return Ok(()),
-            Ok(_) => return Err(Errno::BUSY.into()),
+        match Command::new(program).arg(flags).arg("--").arg(mountpoint).output() {
+            Ok(output) if output.status.success() => return Ok(()),
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let said = said.trim();
+                let busy = said.is_empty() || said.contains("busy");
+                return Err(if busy { Errno::BUSY.into() } else { io::Error::other(said.to_owned()) });
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }

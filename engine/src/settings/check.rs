@@ -104,14 +104,12 @@ fn connection(settings: &Settings, notices: &mut Vec<String>) -> Result<()> {
         speeds(settings, block_size)?;
     }
     let retry = &settings.retry;
-    if let Some(most) = retry.max_pause.filter(|most| !most.is_zero()) {
-        if retry.initial_pause > most {
-            return Err(Error::config(format!(
-                "--initial-retry-pause={} is longer than --max-retry-pause={}; try --initial-retry-pause=200ms",
-                super::parse::show_duration(&retry.initial_pause),
-                super::parse::show_duration(&most),
-            )));
-        }
+    if let Some(most) = retry.max_pause.filter(|most| !most.is_zero() && retry.initial_pause > *most) {
+        return Err(Error::config(format!(
+            "--initial-retry-pause={} is longer than --max-retry-pause={}; try --initial-retry-pause=200ms",
+            super::parse::show_duration(&retry.initial_pause),
+            super::parse::show_duration(&most),
+        )));
     }
     if retry.initial_pause.is_zero() && retry.max_pause.is_none_or(|most| !most.is_zero()) {
         return Err(Error::config(

@@ -4,6 +4,30 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// Flags that only a mount understands, in both spellings: other programs skip them in a config file that they share with it.
+pub const MOUNT_ONLY: &[&str] = &[
+    "test",
+    "direct-io",
+    "directIO",
+    "file-mode",
+    "fileMode",
+    "filename",
+    "stats-filename",
+    "statsFilename",
+    "stats-file-mirror",
+    "statsFileMirror",
+    "stats-file-mirror-interval",
+    "statsFileMirrorInterval",
+    "kernel-read-ahead",
+    "fuse-threads",
+    "debug",
+    "quiet",
+    "foreground",
+    "nbd",
+    "nbd-flag",
+    "nbd-param",
+];
+
 /// Files within files, at most; as in s3backer.
 const DEEPEST: usize = 100;
 

@@ -42,9 +42,7 @@ pub fn args_from_flags(flags: impl Iterator<Item = FlagText>) -> impl Iterator<I
         }
         match flag.value.bare() {
             // `--ssl` and `--ssl=false`, but never `--ssl false`: that would swallow the bucket.
-            Some(bare) => {
-                arg.num_args(0..=1).require_equals(true).default_missing_value(bare).hide_possible_values(true)
-            }
+            Some(bare) => arg.num_args(0..=1).require_equals(true).default_missing_value(bare),
             None => arg,
         }
     })

@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mount_flag_reaches_its_option() {
+    fn every_flag_reaches_its_setting() {
         let engine: Vec<&str> = Given::engine_names().collect();
         for flag in MOUNT {
             assert!(!engine.contains(&flag.name), "{} is the engine's already", flag.name);
@@ -218,6 +218,12 @@ mod tests {
             flag.set(&mut again, &flag.get(&options).unwrap()).unwrap();
             assert_eq!(again, options, "--{}", flag.name);
         }
+    }
+
+    #[test]
+    fn the_engine_knows_which_flags_are_ours_alone() {
+        let ours: Vec<&str> = MOUNT.iter().flat_map(|flag| [Some(flag.name), flag.legacy]).flatten().collect();
+        assert_eq!(s3b_engine::settings::config_file::MOUNT_ONLY, ours);
     }
 
     #[test]

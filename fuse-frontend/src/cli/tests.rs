@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret;
 
 use super::*;
+use s3b_engine::settings::Location;
 
 fn parsed(line: &[&str]) -> Result<Action> {
     let read = |path: &Path| match path.to_str() {
@@ -84,7 +85,7 @@ fn every_refusal_names_what_and_what_works() {
         (&["s3b", "mount", "--blok-size=1", "b", "/m"], &["--blok-size", "--block-size"]),
         (&["s3b", "mount", "-o", "blok-size=1", "b", "/m"], &["blok-size", "`block-size`"]),
         (&["s3b", "mount", "-o", "blockSize", "b", "/m"], &["-o blockSize", "try -o blockSize=64k"]),
-        (&["s3b", "mount", "--config", "odd.toml", "b", "/m"], &["odd.toml", "`blocksizes`", "`blockSize`"]),
+        (&["s3b", "mount", "--config", "odd.toml", "b", "/m"], &["odd.toml", "`blocksizes`", "`block-size`"]),
         (&["s3b", "mount", "--config", "none.toml", "b", "/m"], &["--config=none.toml"]),
         (&["s3b", "mount", "b"], &["mount point", "`b`", "s3b mount"]),
         (&["s3b", "mout", "b", "/m"], &["did you mean `s3b mount`"]),

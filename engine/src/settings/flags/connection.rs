@@ -88,7 +88,7 @@ pub static CONNECTION: &[Flag<Settings>] = &[
         STORE,
         "/etc/ssl/certs/ca-certificates.crt",
         "Trust the certificates in this PEM file instead of the system's",
-        field!(Settings; opt s3.cacert, path, show_path),
+        field!(Settings; opt s3.cacert, path, |p| show_path(p)),
     ),
     Flag::new(
         "insecure",
@@ -188,7 +188,7 @@ pub static CONNECTION: &[Flag<Settings>] = &[
         CREDENTIALS,
         "/etc/s3b/passwd",
         "File of id:key lines; default ~/.s3backer_passwd",
-        field!(Settings; opt s3.credentials.access_file, path, show_path),
+        field!(Settings; opt s3.credentials.access_file, path, |p| show_path(p)),
     )
     .legacy("accessFile"),
     Flag::new(

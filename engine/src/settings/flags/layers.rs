@@ -313,7 +313,7 @@ pub static LAYERS: &[Flag<Settings>] = &[
         CACHE,
         "/var/cache/s3b/disk1",
         "Keep the cache in this file across mounts",
-        field!(Settings; opt block_cache.file, path, show_path),
+        field!(Settings; opt block_cache.file, path, |p| show_path(p)),
     )
     .legacy("blockCacheFile"),
     Flag::new(

@@ -13,7 +13,7 @@ pub use given::Given;
 pub use layers::LAYERS;
 pub use secrets::{SECRETS, Secrets};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Settings;
 use crate::error::{Error, Result};
@@ -162,7 +162,7 @@ fn path(value: &str) -> Result<PathBuf> {
     super::parse::text(value).map(PathBuf::from)
 }
 
-fn show_path(path: &PathBuf) -> String {
+fn show_path(path: &Path) -> String {
     path.display().to_string()
 }
 

@@ -62,7 +62,7 @@ pub static SECRETS: &[Flag<Secrets>] = &[
         "Encryption and compression",
         "/etc/s3b/password",
         "Read the encryption password from the first line of FILE",
-        field!(Secrets; opt password_file, super::path, super::show_path),
+        field!(Secrets; opt password_file, super::path, |p| super::show_path(p)),
     )
     .legacy("passwordFile")
     .shown_by("password_comes_from_file_or_environment"),
