@@ -18,6 +18,7 @@ pub struct Connection {
 }
 
 /// What the flags come to.
+#[derive(Clone)]
 pub struct Access {
     pub settings: Settings,
     pub password: Option<SecretString>,

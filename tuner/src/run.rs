@@ -24,7 +24,7 @@ const CONTENT_SEED: u64 = 0x5b;
 #[derive(Clone, Debug)]
 pub struct RunResult {
     pub measured: Measured,
-    /// Sent while the volume was open for the run, its last drain included, its opening not.
+    /// Sent during the run, its final flush included; opening and closing the volume are not.
     pub requests: Requests,
     /// What the engine said when the volume was opened.
     pub notices: Vec<String>,
@@ -112,9 +112,8 @@ pub struct Run<'a> {
 pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<RunResult> {
     place.switch_model(false);
     let stack = place.open(run.settings, run.volume).await.context("cannot open the volume")?;
-    let stats = stack.stats();
     place.switch_model(true);
-    let before = Requests::of(&stats);
+    let before = place.requests();
     let options = Options {
         pace: run.pace,
         device_starts: run.device_starts,
@@ -125,8 +124,10 @@ pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &
         Ok(ops) => replay::replay(stack.volume(), ops, &options, interrupt, progress).await,
         Err(error) => Err(error),
     };
+    // Everything is stored by now; what closing asks of the store belongs to no operation.
+    let requests = place.requests().since(&before);
+    place.switch_model(false);
     let closed = stack.close().await;
-    let requests = Requests::of(&stats).since(&before);
     let measured = measured?;
     closed.context("cannot close the volume")?;
     Ok(RunResult { measured, requests, notices: stack.notices().to_vec() })

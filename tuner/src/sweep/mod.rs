@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use s3b_engine::settings::{Location, Settings};
+use s3b_engine::settings::{Location, Settings, SurveyMode};
 use s3b_scenarios::Scenario;
 use tempfile::TempDir;
 
 use crate::cli::{Format, PaceName, Sweep};
+use crate::connection::Access;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::model::ModelSettings;
-use crate::place::{Access, Place};
+use crate::place::Place;
 use crate::recommend::{self, Candidate, Choice};
 use crate::replay::Pace;
 use crate::report::config::{self, Reason};
@@ -127,9 +128,11 @@ fn target(args: &Sweep) -> Result<Target> {
     let mut access = args.connection.resolve()?;
     // The volumes of a sweep are as large as their workloads.
     access.settings.volume.size = None;
-    let wanted = args
-        .latency
-        .map(|latency| ModelSettings { latency_us: latency.as_micros() as u64, ..ModelSettings::default() });
+    // A survey belongs to a mount, not to a workload: here its listings would only blur the costs.
+    if access.settings.zero_map.survey == SurveyMode::Auto {
+        access.settings.zero_map.survey = SurveyMode::Off;
+    }
+    let wanted = args.latency.map(|latency| ModelSettings { latency, ..ModelSettings::default() });
     let model = match (&access.settings.location, wanted) {
         (Location::Bucket(name), Some(_)) => {
             bail!("--latency with --bucket={name}: a bucket has its own latency; leave one of them out");
@@ -249,17 +252,6 @@ fn file(report: &Report<'_>, choice: &Choice, grid: &Grid) -> String {
         .map(|(axis, text)| Reason { flag: grid.axes[*axis].name(), text: format!("{text}.") })
         .collect();
     config::text(&grid.configurations[choice.winner].settings, &chosen, &head, &reasons)
-}
-
-/// Reads a duration as a mount's flags do: `30ms`, `90s`, `2m`.
-pub fn duration(text: &str) -> Result<std::time::Duration, String> {
-    s3b_engine::settings::parse::seconds(text).map_err(|error| format!("{error}; try 90s"))
-}
-
-/// Reads a latency: a bare number is in milliseconds.
-pub fn latency(text: &str) -> Result<std::time::Duration, String> {
-    let time = s3b_engine::settings::parse::millis(text).map_err(|error| format!("{error}; try 30ms"))?;
-    if time.as_secs() < 60 { Ok(time) } else { Err("longer than a minute; try 30ms".into()) }
 }
 
 #[cfg(test)]
