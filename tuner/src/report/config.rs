@@ -13,8 +13,8 @@ use s3b_engine::settings::flags::engine;
 const MARK: &str = "# Written by s3b-tuner sweep. Replaced by the next sweep unless edited. ";
 
 /// Where this sweep happened and how large its volumes were is nobody else's setting.
-const LEFT_OUT: [&str; 9] =
-    ["size", "prefix", "force", "read-only", "survey", "test-delays", "test-errors", "test-discard", "test-seed"];
+const LEFT_OUT: [&str; 8] =
+    ["size", "prefix", "force", "read-only", "test-delays", "test-errors", "test-discard", "test-seed"];
 
 /// A line of explanation for one setting.
 pub struct Reason {

@@ -33,6 +33,8 @@ const DEFAULT_AXES: [(&str, &str); 3] = [(BLOCK_SIZE, "64k,256k,1m"), (THREADS, 
 struct Target {
     access: Access,
     model: Option<ModelSettings>,
+    /// As the user wants it for mounts.
+    survey: SurveyMode,
     /// Deleted when the sweep ends.
     _temporary: Option<TempDir>,
 }
@@ -90,7 +92,7 @@ pub async fn sweep(args: &Sweep) -> Result<ExitCode> {
     let Some(choice) = &choice else {
         return Ok(if rounds.interrupted { ExitCode::from(EXIT_INTERRUPTED) } else { ExitCode::FAILURE });
     };
-    config::write(&output, &file(&report, choice, &grid))?;
+    config::write(&output, &file(&report, choice, &grid, target.survey))?;
     say(
         args,
         &format!("Written to {0}. Use it: s3b mount --config {0} --size 10g mybucket/disk1 /mnt/s3b", output.display()),
@@ -129,7 +131,8 @@ fn target(args: &Sweep) -> Result<Target> {
     // The volumes of a sweep are as large as their workloads.
     access.settings.volume.size = None;
     // A survey belongs to a mount, not to a workload: here its listings would only blur the costs.
-    if access.settings.zero_map.survey == SurveyMode::Auto {
+    let survey = access.settings.zero_map.survey;
+    if survey == SurveyMode::Auto {
         access.settings.zero_map.survey = SurveyMode::Off;
     }
     let wanted = args.latency.map(|latency| ModelSettings { latency, ..ModelSettings::default() });
@@ -147,7 +150,7 @@ fn target(args: &Sweep) -> Result<Target> {
         access.settings.location = Location::Directory(directory.path().to_owned());
         temporary = Some(directory);
     }
-    Ok(Target { access, model, _temporary: temporary })
+    Ok(Target { access, model, survey, _temporary: temporary })
 }
 
 fn grid(args: &Sweep, base: &Settings, bare_directory: bool) -> Result<Grid> {
@@ -237,7 +240,7 @@ fn caveats(
 }
 
 /// The file to mount with.
-fn file(report: &Report<'_>, choice: &Choice, grid: &Grid) -> String {
+fn file(report: &Report<'_>, choice: &Choice, grid: &Grid, survey: SurveyMode) -> String {
     let winner = &report.candidates[choice.winner];
     let chosen: Vec<(&'static str, String)> =
         grid.axes.iter().map(Axis::name).zip(winner.values.iter().cloned()).collect();
@@ -251,7 +254,9 @@ fn file(report: &Report<'_>, choice: &Choice, grid: &Grid) -> String {
         .iter()
         .map(|(axis, text)| Reason { flag: grid.axes[*axis].name(), text: format!("{text}.") })
         .collect();
-    config::text(&grid.configurations[choice.winner].settings, &chosen, &head, &reasons)
+    let mut settings = grid.configurations[choice.winner].settings.clone();
+    settings.zero_map.survey = survey;
+    config::text(&settings, &chosen, &head, &reasons)
 }
 
 #[cfg(test)]
