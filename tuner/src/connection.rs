@@ -135,6 +135,11 @@ impl Connection {
             settings.location = Location::Bucket(bucket);
             settings.volume.prefix.push_str(&prefix);
         }
+        for secret in SECRETS.iter().filter(|flag| matches!(flag.value, ValueKind::Secret(_))) {
+            if self.given.has(secret.name) {
+                eprintln!("--{}: a secret on the command line shows in the process list; {}", secret.name, secret.help);
+            }
+        }
         for notice in check::settle(&mut settings)? {
             eprintln!("{notice}");
         }

@@ -10,7 +10,7 @@ use s3b_engine::memory::Memory;
 use s3b_engine::object::ObjectBackend;
 use s3b_engine::retry::Retrying;
 use s3b_engine::s3::{Credentials, S3Backend, Surroundings};
-use s3b_engine::settings::{Location, Settings};
+use s3b_engine::settings::{Durability, Location, Settings};
 use s3b_engine::stack::{Parts, Stack};
 use s3b_engine::wrap::{Counting, Counts};
 
@@ -82,7 +82,7 @@ impl Place {
 
     /// Opens a volume under `name` in this place. `settings` need not know where that is.
     pub async fn open(&self, settings: &Settings, name: &str) -> Result<Stack> {
-        let mut settings = settings.clone();
+        let mut settings = of_our_own(settings.clone());
         settings.location = self.access.settings.location.clone();
         settings.volume.prefix = format!("{}{name}-", self.prefix);
         let parts = Parts {
@@ -104,6 +104,25 @@ impl Place {
         self.switch_model(false);
         self.journal.clean().await
     }
+}
+
+/// Without what belongs to the user's own mount: above all its cache file, which no run may touch.
+fn of_our_own(mut settings: Settings) -> Settings {
+    let cache = &mut settings.block_cache;
+    (cache.file, cache.offline, cache.recover_dirty, cache.preload) = (None, false, false, false);
+    (settings.volume.read_only, settings.volume.force) = (false, false);
+    if settings.durability == Durability::Journal {
+        settings.durability = Durability::Store;
+    }
+    settings
+}
+
+/// What a run leaves out of the settings it was given, for the user to know.
+pub fn left_out(settings: &Settings) -> Option<&'static str> {
+    (of_our_own(settings.clone()) != *settings).then_some(
+        "runs start from an empty cache in memory: cache file, preload, offline, read-only and durability=journal are not \
+         used here",
+    )
 }
 
 /// One request shows at once what no waiting would mend.
@@ -148,6 +167,16 @@ mod tests {
         let refused = Place::claim_in(memory.clone(), &access, None, 7).await.err().unwrap();
         assert!(refused.to_string().contains("s3b-tuner-00000007-x"), "{refused}");
         Place::claim_in(memory, &access, None, 8).await.unwrap();
+    }
+
+    #[test]
+    fn no_run_touches_the_cache_file_of_a_mount() {
+        let mut settings = Settings::default();
+        assert_eq!(left_out(&settings), None);
+        settings.block_cache.file = Some("/var/cache/disk1".into());
+        settings.durability = Durability::Journal;
+        assert!(left_out(&settings).is_some());
+        assert_eq!(of_our_own(settings), Settings::default());
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use crate::cli::{Format, PaceName, Sweep};
 use crate::connection::Access;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::model::ModelSettings;
-use crate::place::Place;
+use crate::place::{self, Place};
 use crate::recommend::{self, Candidate, Choice};
 use crate::replay::Pace;
 use crate::report::config::{self, Reason};
@@ -189,6 +189,9 @@ fn announce(args: &Sweep, grid: &Grid, workloads: &[Workload], place: &Place) {
         place.describe(),
         args.max_time.as_secs()
     );
+    if let Some(notice) = place::left_out(&grid.configurations[0].settings) {
+        eprintln!("{notice}");
+    }
     grid.left_out.iter().for_each(|why| eprintln!("left out: {why}"));
 }
 
