@@ -1,11 +1,10 @@
 //! A model of S3's speed around a local backend, made of the engine's own wrappers: time to the first byte, bandwidth
 //! of a connection, and of the link that all connections share.
 //!
-//! Adds waiting, never changes an answer. It can be switched off while a run prepares. A sync costs nothing: what S3
+//! Adds waiting, never changes an answer. It is switched on for what is measured only. A sync costs nothing: what S3
 //! has acknowledged is durable, and the local disk behind the model is not what is measured.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +23,6 @@ pub struct ModelSettings {
     pub connection_bytes_per_s: u64,
     /// Bytes per second of all connections together, each direction.
     pub link_bytes_per_s: u64,
-    pub seed: u64,
 }
 
 /// The 99th percentile is 2.5 medians: a calm hour of S3, not a measurement of anybody's bucket.
@@ -35,7 +33,7 @@ impl Default for ModelSettings {
     /// first bytes take; a connection moves 85-90 MB/s.
     fn default() -> Self {
         let latency = Duration::from_millis(30);
-        Self { latency, connection_bytes_per_s: 85_000_000, link_bytes_per_s: 125_000_000, seed: 1 }
+        Self { latency, connection_bytes_per_s: 85_000_000, link_bytes_per_s: 125_000_000 }
     }
 }
 
@@ -62,26 +60,33 @@ impl ModelSettings {
 
 pub struct Model {
     fast: Arc<dyn ObjectBackend>,
-    slow: Arc<dyn ObjectBackend>,
-    on: AtomicBool,
+    /// Nothing: switched off. Locked only to look or to replace.
+    slow: RwLock<Option<Arc<dyn ObjectBackend>>>,
     settings: ModelSettings,
 }
 
 impl Model {
-    /// Switched on.
+    /// Switched off.
     pub fn new(inner: Arc<dyn ObjectBackend>, settings: ModelSettings) -> Self {
-        let latency = Latency::new(inner.clone(), settings.delays(), settings.seed);
-        let slow = Arc::new(Bandwidth::new(Arc::new(latency), settings.speeds()));
-        Self { fast: inner, slow, on: AtomicBool::new(true), settings }
+        Self { fast: inner, slow: RwLock::new(None), settings }
     }
 
-    /// Off, requests pass at the backend's own speed.
-    pub fn switch(&self, on: bool) {
-        self.on.store(on, Ordering::Relaxed);
+    /// Requests take their time from now on, drawn afresh from a seed: runs with the same seed meet the same weather,
+    /// as far as they send the same requests.
+    pub fn switch_on(&self, seed: u64) {
+        let latency = Latency::new(self.fast.clone(), self.settings.delays(), seed);
+        let slow = Arc::new(Bandwidth::new(Arc::new(latency), self.settings.speeds()));
+        *self.slow.write().unwrap_or_else(PoisonError::into_inner) = Some(slow);
     }
 
-    fn inner(&self) -> &dyn ObjectBackend {
-        if self.on.load(Ordering::Relaxed) { &*self.slow } else { &*self.fast }
+    /// Requests pass at the backend's own speed.
+    pub fn switch_off(&self) {
+        *self.slow.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn inner(&self) -> Arc<dyn ObjectBackend> {
+        let slow = self.slow.read().unwrap_or_else(PoisonError::into_inner);
+        slow.as_ref().unwrap_or(&self.fast).clone()
     }
 }
 
@@ -132,6 +137,7 @@ mod tests {
     async fn it_has_the_speed_it_names_and_none_when_off() {
         let settings = ModelSettings { latency: Duration::from_millis(100), ..ModelSettings::default() };
         let model = Model::new(Arc::new(Memory::new()), settings);
+        model.switch_on(1);
         let mut times = Vec::new();
         for key in 0..1000 {
             let start = clock::now();
@@ -146,7 +152,7 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_secs(1), "85 MB at 85 MB/s");
         let start = clock::now();
         model.sync().await.unwrap();
-        model.switch(false);
+        model.switch_off();
         put(85_000_000).await.unwrap();
         assert!(start.elapsed().is_zero());
     }

@@ -92,16 +92,23 @@ impl Place {
         Ok(Stack::open(&settings, parts).await?)
     }
 
-    /// Whether requests take the model's time. Off for what is not measured; no effect without a model.
-    pub fn switch_model(&self, on: bool) {
+    /// Requests take the model's time from now on; no effect without a model.
+    pub fn model_on(&self, seed: u64) {
         if let Some(model) = &self.model {
-            model.switch(on);
+            model.switch_on(seed);
+        }
+    }
+
+    /// Requests take the store's own time: for all that is not measured.
+    pub fn model_off(&self) {
+        if let Some(model) = &self.model {
+            model.switch_off();
         }
     }
 
     /// Deletes what was written, at the store's own speed.
     pub async fn clean(&self) -> Cleaned {
-        self.switch_model(false);
+        self.model_off();
         self.journal.clean().await
     }
 }

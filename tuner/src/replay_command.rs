@@ -82,7 +82,7 @@ async fn in_place(
     };
     let mut line = ProgressLine::counting("replay", workload.summary.ops());
     let mut progress = |_: &Op| line.step(String::new);
-    let run = Run { settings, volume: VOLUME, workload, device_starts, pace };
+    let run = Run { settings, volume: VOLUME, workload, device_starts, pace, weather: 0 };
     let result = run::run(place, run, interrupt, &mut progress).await;
     line.finish();
     let subject = Subject {

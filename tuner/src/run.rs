@@ -65,7 +65,7 @@ pub async fn prefill(
     if blocks.count() == 0 {
         return Ok(0);
     }
-    place.switch_model(false);
+    place.model_off();
     let mut settings = settings.clone();
     settings.block_cache.threads = FILLS_AT_A_TIME as u32;
     settings.zero_map.survey = SurveyMode::Off;
@@ -105,14 +105,16 @@ pub struct Run<'a> {
     pub workload: &'a Workload,
     pub device_starts: Vec<u64>,
     pub pace: Pace,
+    /// Seed of a model's latencies; runs to be compared have the same.
+    pub weather: u64,
 }
 
 /// Runs a workload on a volume of this place that was filled before. The cache is cold, the model on from the first
 /// operation on.
 pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<RunResult> {
-    place.switch_model(false);
+    place.model_off();
     let stack = place.open(run.settings, run.volume).await.context("cannot open the volume")?;
-    place.switch_model(true);
+    place.model_on(run.weather);
     let before = place.requests();
     let options = Options {
         pace: run.pace,
@@ -126,7 +128,7 @@ pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &
     };
     // Everything is stored by now; what closing asks of the store belongs to no operation.
     let requests = place.requests().since(&before);
-    place.switch_model(false);
+    place.model_off();
     let closed = stack.close().await;
     let measured = measured?;
     closed.context("cannot close the volume")?;
