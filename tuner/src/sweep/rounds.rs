@@ -116,10 +116,12 @@ impl Sweeper<'_> {
                 }
                 let values = self.configurations[n].values.join(" ");
                 let one = self.configuration(n, u64::from(round), &mut filled, &mut result.notices).await;
-                let Some((measured, requests)) = one.with_context(|| format!("configuration {values}"))? else {
+                let Some((mut measured, requests)) = one.with_context(|| format!("configuration {values}"))? else {
                     result.interrupted = true;
                     break 'rounds;
                 };
+                // Nothing below asks for more, and there may be many configurations.
+                measured.iter_mut().for_each(Measured::forget_details);
                 let seconds = measured.iter().map(|one| one.elapsed.as_secs_f64()).sum::<f64>();
                 result.tallies[n].take(&measured, &requests);
                 progress.step(|| format!("round {} of {}: {values}: {seconds:.2} s", round + 1, plan.rounds));
