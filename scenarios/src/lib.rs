@@ -7,6 +7,7 @@ pub mod op;
 pub mod random;
 pub mod scenario;
 pub mod shapes;
+pub mod size;
 pub mod summary;
 pub mod trace;
 

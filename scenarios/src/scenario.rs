@@ -16,14 +16,13 @@
 //! writes-per-flush = 1
 //! ```
 
-use std::fmt;
-
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::content::ContentProperties;
 use crate::op::{Op, OpKind};
 use crate::random::Random;
 use crate::shapes::Shape;
+use crate::size::Size;
 
 /// The scenarios that come with the program, in the order they are shown.
 const BUILT_IN: [(&str, &str); 5] = [
@@ -33,10 +32,6 @@ const BUILT_IN: [(&str, &str); 5] = [
     ("fsync-small", include_str!("../data/fsync-small.toml")),
     ("discard", include_str!("../data/discard.toml")),
 ];
-
-/// A number of bytes: `4096`, `"4096"` or `"4k"`, `"1m"`, `"2g"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
 
 /// What is wrong with a scenario.
 #[derive(Debug, thiserror::Error)]
@@ -179,52 +174,6 @@ impl Scenario {
     }
 }
 
-impl Size {
-    /// Reads `4096`, `4k`, `1m`, `2g`, `1t`, in powers of 1024, upper or lower case.
-    pub fn parse(text: &str) -> Option<Size> {
-        let text = text.trim();
-        let shift = match text.bytes().last()?.to_ascii_lowercase() {
-            b'k' => 10,
-            b'm' => 20,
-            b'g' => 30,
-            b't' => 40,
-            _ => return text.parse().ok().map(Size),
-        };
-        let number: u64 = text[..text.len() - 1].parse().ok()?;
-        number.checked_mul(1 << shift).map(Size)
-    }
-}
-
-/// In the largest unit that divides it: `64k`.
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(40, "t"), (30, "g"), (20, "m"), (10, "k")];
-        match units.into_iter().find(|(shift, _)| self.0 > 0 && self.0.trailing_zeros() >= *shift) {
-            Some((shift, unit)) => write!(f, "{}{unit}", self.0 >> shift),
-            None => write!(f, "{}", self.0),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Number(u64),
-            Text(String),
-        }
-        match Form::deserialize(deserializer)? {
-            Form::Number(bytes) => Ok(Size(bytes)),
-            Form::Text(text) => Size::parse(&text).ok_or_else(|| {
-                serde::de::Error::custom(format!(
-                    "{text:?} is not a size; write a number of bytes or \"64k\", \"1m\", \"2g\""
-                ))
-            }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,16 +243,5 @@ mod tests {
             let message = Scenario::parse("x", &text).expect_err(&text).to_string();
             assert!(message.contains(hint), "{message}");
         }
-    }
-
-    #[test]
-    fn sizes_are_read_and_printed() {
-        for (text, bytes) in [("0", 0), ("512", 512), ("64K", 65536), ("3m", 3 << 20), ("2g", 2 << 30)] {
-            assert_eq!(Size::parse(text), Some(Size(bytes)));
-        }
-        for text in ["", "k", "-1", "1.5m", "99999999999t", "é"] {
-            assert_eq!(Size::parse(text), None, "{text}");
-        }
-        assert_eq!([Size(65536), Size(1000), Size(3 << 20)].map(|s| s.to_string()), ["64k", "1000", "3m"]);
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::op::OpKind;
 use crate::random::{Random, Zipf};
-use crate::scenario::Size;
+use crate::size::Size;
 
 /// One phase of a scenario.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

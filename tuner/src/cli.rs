@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use s3b_engine::settings::parse;
 
 use crate::connection::Connection;
-use crate::sweep;
 
 /// Finds the settings of an s3b mount by running I/O against the real engine.
 #[derive(Parser)]
@@ -86,13 +86,13 @@ pub struct Sweep {
     #[arg(long, value_name = "SETTING=VALUES")]
     pub vary: Vec<String>,
     /// Median latency of the model of S3 around a directory [default: 30ms without --test, no model with it]
-    #[arg(long, value_name = "TIME", value_parser = sweep::latency)]
+    #[arg(long, value_name = "TIME", value_parser = latency)]
     pub latency: Option<Duration>,
     /// How often every configuration runs; with fewer than two the noise stays unknown
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub rounds: u16,
     /// Begin no further configuration after this
-    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = sweep::duration)]
+    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = duration)]
     pub max_time: Duration,
     /// Multiply the operations and the span of the scenarios
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -142,4 +142,15 @@ pub enum PaceName {
 pub enum Format {
     Text,
     Json,
+}
+
+/// Reads a duration as a mount's flags do: `30ms`, `90s`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    parse::seconds(text).map_err(|error| format!("{error}; try 90s"))
+}
+
+/// Reads a latency: a bare number is in milliseconds.
+fn latency(text: &str) -> Result<Duration, String> {
+    let time = parse::millis(text).map_err(|error| format!("{error}; try 30ms"))?;
+    if time.as_secs() < 60 { Ok(time) } else { Err("longer than a minute; try 30ms".into()) }
 }

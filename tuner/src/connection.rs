@@ -18,6 +18,7 @@ pub struct Connection {
 }
 
 /// What the flags come to.
+#[derive(Clone)]
 pub struct Access {
     pub settings: Settings,
     pub password: Option<SecretString>,
@@ -133,6 +134,11 @@ impl Connection {
             let (bucket, prefix) = parse::bucket(bucket).with_context(|| format!("--bucket={bucket}"))?;
             settings.location = Location::Bucket(bucket);
             settings.volume.prefix.push_str(&prefix);
+        }
+        for secret in SECRETS.iter().filter(|flag| matches!(flag.value, ValueKind::Secret(_))) {
+            if self.given.has(secret.name) {
+                eprintln!("--{}: a secret on the command line shows in the process list; {}", secret.name, secret.help);
+            }
         }
         for notice in check::settle(&mut settings)? {
             eprintln!("{notice}");

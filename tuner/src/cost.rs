@@ -1,6 +1,6 @@
 //! What requests cost, from a dated table of list prices.
 
-use s3b_engine::stats::Stats;
+use s3b_engine::wrap::Counts;
 use serde::Serialize;
 
 /// The date of the prices; named wherever a sum is shown.
@@ -24,17 +24,16 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// What an engine has counted so far.
-    pub fn of(stats: &Stats) -> Self {
-        let http = &stats.http;
+    /// What has been sent so far, repetitions included: what a store bills.
+    pub fn of(counts: &Counts) -> Self {
         Self {
-            puts: http.puts.get(),
-            gets: http.gets.get(),
-            heads: http.heads.get(),
-            lists: http.lists.get(),
-            deletes: http.deletes.get() + http.bulk_deletes.get(),
-            put_bytes: http.put_bytes.get(),
-            get_bytes: http.get_bytes.get(),
+            puts: counts.puts.get(),
+            gets: counts.gets.get(),
+            heads: counts.heads.get(),
+            lists: counts.lists.get(),
+            deletes: counts.deletes.get() + counts.bulk_deletes.get(),
+            put_bytes: counts.put_bytes.get(),
+            get_bytes: counts.get_bytes.get(),
         }
     }
 

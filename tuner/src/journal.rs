@@ -17,6 +17,8 @@ const DELETE_BATCH: usize = 1000;
 
 pub struct Journal {
     inner: Arc<dyn ObjectBackend>,
+    /// The same store, for cleaning up: patient, and not counted.
+    cleaner: Arc<dyn ObjectBackend>,
     /// In key order. Locked only to insert, copy or remove keys.
     written: Mutex<BTreeSet<String>>,
 }
@@ -40,8 +42,8 @@ impl Cleaned {
 }
 
 impl Journal {
-    pub fn new(inner: Arc<dyn ObjectBackend>) -> Self {
-        Self { inner, written: Mutex::default() }
+    pub fn new(inner: Arc<dyn ObjectBackend>, cleaner: Arc<dyn ObjectBackend>) -> Self {
+        Self { inner, cleaner, written: Mutex::default() }
     }
 
     /// Deletes all that was written and is not known to be deleted.
@@ -49,7 +51,7 @@ impl Journal {
         let keys: Vec<String> = self.keys(|written| written.iter().cloned().collect());
         let mut cleaned = Cleaned::default();
         for batch in keys.chunks(DELETE_BATCH) {
-            let results = self.inner.delete_many(batch.to_vec()).await;
+            let results = self.cleaner.delete_many(batch.to_vec()).await;
             for (key, result) in batch.iter().zip(results) {
                 match result {
                     Ok(()) => {
@@ -122,7 +124,7 @@ mod tests {
     async fn only_what_was_written_is_deleted() {
         let memory = Arc::new(Memory::new());
         memory.put("theirs", ObjectHeaders::default(), Bytes::from_static(b"x"), PutIf::Always).await.unwrap();
-        let journal = Journal::new(memory.clone());
+        let journal = Journal::new(memory.clone(), memory.clone());
         for n in 0..2500 {
             let put =
                 journal.put(&format!("ours-{n}"), ObjectHeaders::default(), Bytes::from_static(b"y"), PutIf::Always);
@@ -137,7 +139,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_put_is_cleaned_up_too() {
-        let journal = Journal::new(Arc::new(Memory::new()));
+        let memory = Arc::new(Memory::new());
+        let journal = Journal::new(memory.clone(), memory);
         let put = |condition| journal.put("k", ObjectHeaders::default(), Bytes::new(), condition);
         put(PutIf::Always).await.unwrap();
         put(PutIf::Absent).await.unwrap_err();

@@ -24,6 +24,9 @@ mod workload;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    // The engine's warnings; RUST_LOG shows more.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

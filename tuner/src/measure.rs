@@ -17,39 +17,37 @@ pub const P99_SAMPLES: u64 = 299;
 /// One minute more than a day, in nanoseconds: longer values are clamped.
 const LONGEST_NS: u64 = 86_460_000_000_000;
 
-/// Durations, to three significant digits.
-#[derive(Clone, Debug)]
-pub struct Durations(Histogram<u64>);
-
-impl Default for Durations {
-    fn default() -> Self {
-        Self(Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("constant bounds that the histogram accepts"))
-    }
-}
+/// Durations, to three significant digits. Nothing is allocated before the first one: a sweep keeps thousands of these.
+#[derive(Clone, Debug, Default)]
+pub struct Durations(Option<Histogram<u32>>);
 
 impl Durations {
     pub fn record(&mut self, time: Duration) {
-        self.0.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(LONGEST_NS).max(1));
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(LONGEST_NS).clamp(1, LONGEST_NS);
+        self.histogram().record(ns).expect("an auto-resizing histogram has room for a day");
+    }
+
+    fn histogram(&mut self) -> &mut Histogram<u32> {
+        self.0.get_or_insert_with(|| Histogram::new(3).expect("three digits are among the possible ones"))
     }
 
     pub fn count(&self) -> u64 {
-        self.0.len()
+        self.0.as_ref().map_or(0, Histogram::len)
     }
 
     /// The value that `percent` of the samples do not exceed; zero without samples.
     pub fn percentile(&self, percent: f64) -> Duration {
-        if self.0.is_empty() {
-            return Duration::ZERO;
-        }
-        Duration::from_nanos(self.0.value_at_percentile(percent))
+        self.0.as_ref().map_or(Duration::ZERO, |all| Duration::from_nanos(all.value_at_percentile(percent)))
     }
 
     pub fn longest(&self) -> Duration {
-        Duration::from_nanos(self.0.max())
+        self.0.as_ref().map_or(Duration::ZERO, |all| Duration::from_nanos(all.max()))
     }
 
     pub fn add(&mut self, other: &Durations) {
-        self.0 += &other.0;
+        if let Some(other) = &other.0 {
+            self.histogram().add(other).expect("an auto-resizing histogram has room for another's values");
+        }
     }
 }
 
@@ -126,6 +124,12 @@ impl Measured {
     pub fn throughput(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 { self.bytes() as f64 / seconds } else { 0.0 }
+    }
+
+    /// Forgets all times but the latencies, which are all that a comparison needs.
+    pub fn forget_details(&mut self) {
+        self.kinds.iter_mut().for_each(|kind| kind.service = Durations::default());
+        self.lag = Durations::default();
     }
 
     /// Pools another run of the same workload.

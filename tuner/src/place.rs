@@ -5,26 +5,29 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use s3b_engine::cpu::Cpu;
 use s3b_engine::directory::Directory;
 use s3b_engine::memory::Memory;
 use s3b_engine::object::ObjectBackend;
-use s3b_engine::settings::{Location, Settings};
+use s3b_engine::retry::Retrying;
+use s3b_engine::s3::{Credentials, S3Backend, Surroundings};
+use s3b_engine::settings::{Durability, Location, Settings};
 use s3b_engine::stack::{Parts, Stack};
-use secrecy::SecretString;
+use s3b_engine::wrap::{Counting, Counts};
 
-pub use crate::connection::Access;
+use crate::connection::Access;
+use crate::cost::Requests;
 use crate::journal::{Cleaned, Journal};
 use crate::model::{Model, ModelSettings};
 
 /// A claimed prefix.
 pub struct Place {
+    /// Below everything, patient with a store that is busy: for listing and cleaning up.
     journal: Arc<Journal>,
+    counts: Arc<Counts>,
     backend: Arc<dyn ObjectBackend>,
     model: Option<Arc<Model>>,
+    access: Access,
     prefix: String,
-    password: Option<SecretString>,
-    access_key: Option<SecretString>,
 }
 
 impl Place {
@@ -33,24 +36,40 @@ impl Place {
     /// # Errors
     /// The store's own, or a prefix that already holds something.
     pub async fn claim(access: &Access, model: Option<ModelSettings>) -> Result<Self> {
-        let store = open_store(&access.settings.location).context("cannot open the store")?;
-        let prefix = format!("{}s3b-tuner-{:08x}-", access.settings.volume.prefix, rand::random::<u32>());
-        let place = Self::claim_prefix(store, prefix, model).await?;
-        Ok(Self { password: access.password.clone(), access_key: access.access_key.clone(), ..place })
+        let store = open_store(access).await.context("cannot open the store")?;
+        Self::claim_in(store, access, model, rand::random()).await
     }
 
-    async fn claim_prefix(store: Arc<dyn ObjectBackend>, prefix: String, model: Option<ModelSettings>) -> Result<Self> {
-        let page = store.list(&prefix, "").await.with_context(|| format!("cannot list {}", store.describe()))?;
+    async fn claim_in(
+        store: Arc<dyn ObjectBackend>,
+        access: &Access,
+        model: Option<ModelSettings>,
+        number: u32,
+    ) -> Result<Self> {
+        let prefix = format!("{}s3b-tuner-{number:08x}-", access.settings.volume.prefix);
+        let patient: Arc<dyn ObjectBackend> =
+            Arc::new(Retrying::new(store.clone(), access.settings.retry.clone(), Arc::default()));
+        let page = patient.list(&prefix, "").await.with_context(|| format!("cannot list {}", store.describe()))?;
         if let Some(key) = page.keys.first() {
             bail!("{} already holds {key}: the tuner works only in an empty prefix; start it again", store.describe());
         }
-        let journal = Arc::new(Journal::new(store));
+        let counting = Counting::new(store);
+        let counts = counting.counts();
+        let journal = Arc::new(Journal::new(Arc::new(counting), patient));
+        let mut access = access.clone();
+        let mut backend: Arc<dyn ObjectBackend> = journal.clone();
         let model = model.map(|settings| Arc::new(Model::new(journal.clone(), settings)));
-        let backend: Arc<dyn ObjectBackend> = match &model {
-            Some(model) => model.clone(),
-            None => journal.clone(),
-        };
-        Ok(Self { journal, backend, model, prefix, password: None, access_key: None })
+        if let Some(model) = &model {
+            backend = model.clone();
+            // The engine then does all that it does for a bucket (mount token, price of a survey), as it should here.
+            access.settings.location = Location::Bucket("modelled".into());
+        }
+        Ok(Self { journal, counts, backend, model, access, prefix })
+    }
+
+    /// All requests sent here so far.
+    pub fn requests(&self) -> Requests {
+        Requests::of(&self.counts)
     }
 
     pub fn prefix(&self) -> &str {
@@ -63,41 +82,72 @@ impl Place {
 
     /// Opens a volume under `name` in this place. `settings` need not know where that is.
     pub async fn open(&self, settings: &Settings, name: &str) -> Result<Stack> {
-        let mut settings = settings.clone();
+        let mut settings = of_our_own(settings.clone());
+        settings.location = self.access.settings.location.clone();
         settings.volume.prefix = format!("{}{name}-", self.prefix);
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let parts = Parts {
             backend: Some(self.backend.clone()),
-            cpu: Cpu::pool(cpus),
-            password: self.password.clone(),
-            access_key: self.access_key.clone(),
+            ..Parts::for_process(self.access.password.clone(), self.access.access_key.clone())
         };
         Ok(Stack::open(&settings, parts).await?)
     }
 
-    /// Whether requests take the model's time. Off for what is not measured; no effect without a model.
-    pub fn switch_model(&self, on: bool) {
+    /// Requests take the model's time from now on; no effect without a model.
+    pub fn model_on(&self, seed: u64) {
         if let Some(model) = &self.model {
-            model.switch(on);
+            model.switch_on(seed);
+        }
+    }
+
+    /// Requests take the store's own time: for all that is not measured.
+    pub fn model_off(&self) {
+        if let Some(model) = &self.model {
+            model.switch_off();
         }
     }
 
     /// Deletes what was written, at the store's own speed.
     pub async fn clean(&self) -> Cleaned {
-        self.switch_model(false);
+        self.model_off();
         self.journal.clean().await
     }
 }
 
-fn open_store(location: &Location) -> Result<Arc<dyn ObjectBackend>> {
-    match location {
+/// Without what belongs to the user's own mount: above all its cache file, which no run may touch.
+fn of_our_own(mut settings: Settings) -> Settings {
+    let cache = &mut settings.block_cache;
+    (cache.file, cache.offline, cache.recover_dirty, cache.preload) = (None, false, false, false);
+    (settings.volume.read_only, settings.volume.force) = (false, false);
+    if settings.durability == Durability::Journal {
+        settings.durability = Durability::Store;
+    }
+    settings
+}
+
+/// What a run leaves out of the settings it was given, for the user to know.
+pub fn left_out(settings: &Settings) -> Option<&'static str> {
+    (of_our_own(settings.clone()) != *settings).then_some(
+        "runs start from an empty cache in memory: cache file, preload, offline, read-only and durability=journal are not \
+         used here",
+    )
+}
+
+/// One request shows at once what no waiting would mend.
+async fn open_store(access: &Access) -> Result<Arc<dyn ObjectBackend>> {
+    match &access.settings.location {
         Location::Memory => Ok(Arc::new(Memory::new())),
         Location::Directory(path) => {
             let directory = Directory::open(path)?;
             directory.lock()?;
             Ok(Arc::new(directory))
         }
-        Location::Bucket(name) => bail!("--bucket={name}: this build has no S3 client"),
+        Location::Bucket(bucket) => {
+            let s3 = &access.settings.s3;
+            let credentials = Credentials::resolve(s3, access.access_key.clone(), &Surroundings::PROCESS)?;
+            let backend = S3Backend::new(bucket, s3, credentials, Arc::default())?;
+            backend.check_bucket().await.with_context(|| format!("bucket {bucket}"))?;
+            Ok(Arc::new(backend))
+        }
     }
 }
 
@@ -108,19 +158,37 @@ mod tests {
 
     use super::*;
 
+    fn access(location: Location) -> Access {
+        let settings = Settings { location, ..Settings::default() };
+        Access { settings, password: None, access_key: None }
+    }
+
     #[tokio::test]
     async fn a_prefix_that_holds_anything_is_refused() {
         let memory: Arc<dyn ObjectBackend> = Arc::new(Memory::new());
-        memory.put("mine-00000000", ObjectHeaders::default(), Bytes::from_static(b"x"), PutIf::Always).await.unwrap();
-        let refused = Place::claim_prefix(memory.clone(), "mine-".into(), None).await.err().unwrap();
-        assert!(refused.to_string().contains("mine-00000000"), "{refused}");
-        Place::claim_prefix(memory, "mine-2".into(), None).await.unwrap();
+        memory
+            .put("s3b-tuner-00000007-x", ObjectHeaders::default(), Bytes::from_static(b"x"), PutIf::Always)
+            .await
+            .unwrap();
+        let access = access(Location::Memory);
+        let refused = Place::claim_in(memory.clone(), &access, None, 7).await.err().unwrap();
+        assert!(refused.to_string().contains("s3b-tuner-00000007-x"), "{refused}");
+        Place::claim_in(memory, &access, None, 8).await.unwrap();
+    }
+
+    #[test]
+    fn no_run_touches_the_cache_file_of_a_mount() {
+        let mut settings = Settings::default();
+        assert_eq!(left_out(&settings), None);
+        settings.block_cache.file = Some("/var/cache/disk1".into());
+        settings.durability = Durability::Journal;
+        assert!(left_out(&settings).is_some());
+        assert_eq!(of_our_own(settings), Settings::default());
     }
 
     #[tokio::test]
     async fn a_missing_directory_is_named() {
-        let settings = Settings { location: Location::Directory("/no/such/dir".into()), ..Settings::default() };
-        let access = Access { settings, password: None, access_key: None };
+        let access = access(Location::Directory("/no/such/dir".into()));
         let error = format!("{:#}", Place::claim(&access, None).await.err().unwrap());
         assert!(error.contains("/no/such/dir"), "{error}");
     }

@@ -10,7 +10,7 @@ const FELT: f64 = 0.0296;
 /// Without repetitions: what two runs of one configuration may well differ by.
 const NOISE_ASSUMED: f64 = 0.0953;
 /// Costs within 5 % of each other are equal.
-const COST_TIE: f64 = 1.05;
+pub const COST_TIE: f64 = 1.05;
 
 /// One configuration's results.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use s3b_scenarios::Op;
 
 use crate::cli::{Format, PaceName, Replay};
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
-use crate::place::Place;
+use crate::place::{self, Place};
 use crate::progress::ProgressLine;
 use crate::replay::Pace;
 use crate::report::replay::{self as report, Subject};
@@ -31,6 +31,9 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
     let (settings, device_starts) = run::fit(&access.settings, &workload)?;
     let interrupt = Interrupt::listen();
     let place = Place::claim(&access, None).await?;
+    if let Some(notice) = place::left_out(&settings) {
+        eprintln!("{notice}");
+    }
     eprintln!("working under {} of {}", place.prefix(), place.describe());
     let result = in_place(args, &place, &settings, &workload, device_starts, &interrupt).await;
     let cleaned = place.clean().await;
@@ -79,7 +82,7 @@ async fn in_place(
     };
     let mut line = ProgressLine::counting("replay", workload.summary.ops());
     let mut progress = |_: &Op| line.step(String::new);
-    let run = Run { settings, volume: VOLUME, workload, device_starts, pace };
+    let run = Run { settings, volume: VOLUME, workload, device_starts, pace, weather: 0 };
     let result = run::run(place, run, interrupt, &mut progress).await;
     line.finish();
     let subject = Subject {

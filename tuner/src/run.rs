@@ -24,7 +24,7 @@ const CONTENT_SEED: u64 = 0x5b;
 #[derive(Clone, Debug)]
 pub struct RunResult {
     pub measured: Measured,
-    /// Sent while the volume was open for the run, its last drain included, its opening not.
+    /// Sent during the run, its final flush included; opening and closing the volume are not.
     pub requests: Requests,
     /// What the engine said when the volume was opened.
     pub notices: Vec<String>,
@@ -65,7 +65,7 @@ pub async fn prefill(
     if blocks.count() == 0 {
         return Ok(0);
     }
-    place.switch_model(false);
+    place.model_off();
     let mut settings = settings.clone();
     settings.block_cache.threads = FILLS_AT_A_TIME as u32;
     settings.zero_map.survey = SurveyMode::Off;
@@ -105,16 +105,17 @@ pub struct Run<'a> {
     pub workload: &'a Workload,
     pub device_starts: Vec<u64>,
     pub pace: Pace,
+    /// Seed of a model's latencies; runs to be compared have the same.
+    pub weather: u64,
 }
 
 /// Runs a workload on a volume of this place that was filled before. The cache is cold, the model on from the first
 /// operation on.
 pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<RunResult> {
-    place.switch_model(false);
+    place.model_off();
     let stack = place.open(run.settings, run.volume).await.context("cannot open the volume")?;
-    let stats = stack.stats();
-    place.switch_model(true);
-    let before = Requests::of(&stats);
+    place.model_on(run.weather);
+    let before = place.requests();
     let options = Options {
         pace: run.pace,
         device_starts: run.device_starts,
@@ -125,8 +126,10 @@ pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &
         Ok(ops) => replay::replay(stack.volume(), ops, &options, interrupt, progress).await,
         Err(error) => Err(error),
     };
+    // Everything is stored by now; what closing asks of the store belongs to no operation.
+    let requests = place.requests().since(&before);
+    place.model_off();
     let closed = stack.close().await;
-    let requests = Requests::of(&stats).since(&before);
     let measured = measured?;
     closed.context("cannot close the volume")?;
     Ok(RunResult { measured, requests, notices: stack.notices().to_vec() })

@@ -8,7 +8,7 @@ use super::replay::JsonDurations;
 use super::table::Table;
 use crate::cost::{PRICES_DATED, Requests};
 use crate::measure::{Durations, Measured, P99_SAMPLES};
-use crate::recommend::{Candidate, Choice, compared, slower_by};
+use crate::recommend::{COST_TIE, Candidate, Choice, compared, slower_by};
 use crate::stats::{Noise, percent};
 use crate::sweep::grid::Axis;
 use crate::sweep::rounds::Tally;
@@ -116,14 +116,22 @@ impl Report<'_> {
     fn answer(&self, choice: &Choice) -> String {
         let winner = &self.candidates[choice.winner];
         let mut out = format!("\nRecommended: {}\n", self.named(choice.winner));
-        let why = match choice.tied.len() {
-            1 => "It is the fastest".to_owned(),
-            n => format!(
-                "{n} configurations are equally fast within the noise; of these it is the cheapest, \
-                 or among equally cheap ones the one with the least data waiting and the fewest threads"
+        let cost = dollars(winner.dollars);
+        let why = match self.dearest_tie(choice) {
+            _ if choice.tied.len() == 1 => format!("It is the fastest; one pass over all workloads costs {cost}"),
+            Some(dearest) => format!(
+                "{} configurations are as fast within the noise; of these it costs least: {cost} for one pass over all \
+                 workloads, the others up to {}",
+                choice.tied.len(),
+                dollars(dearest)
+            ),
+            None => format!(
+                "{} configurations are as fast within the noise and cost the same, {cost} for one pass over all workloads; \
+                 it has the shortest write delay, then the fewest threads",
+                choice.tied.len()
             ),
         };
-        out.push_str(&format!("  {why}: {} for one pass over all workloads.\n", dollars(winner.dollars)));
+        out.push_str(&format!("  {why}.\n"));
         for (axis, reason) in &self.reasons {
             out.push_str(&format!("  {} {}: {reason}.\n", self.axes[*axis].title(), winner.values[*axis]));
         }
@@ -136,6 +144,12 @@ impl Report<'_> {
         out.push_str(&noise_line(choice, winner.scores.len()));
         out.push_str(&self.by_workload(choice.winner));
         out
+    }
+
+    /// The cost of the dearest tied configuration, if that is more than the winner's.
+    fn dearest_tie(&self, choice: &Choice) -> Option<f64> {
+        let dearest = choice.tied.iter().map(|n| self.candidates[*n].dollars).fold(0.0, f64::max);
+        (dearest > self.candidates[choice.winner].dollars * COST_TIE).then_some(dearest)
     }
 
     /// The recommended configuration on each workload.

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use s3b_engine::settings::{Location, Settings};
+use s3b_engine::settings::{Location, Settings, SurveyMode};
 use s3b_scenarios::Scenario;
 use tempfile::TempDir;
 
 use crate::cli::{Format, PaceName, Sweep};
+use crate::connection::Access;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::model::ModelSettings;
-use crate::place::{Access, Place};
+use crate::place::{self, Place};
 use crate::recommend::{self, Candidate, Choice};
 use crate::replay::Pace;
 use crate::report::config::{self, Reason};
@@ -32,6 +33,8 @@ const DEFAULT_AXES: [(&str, &str); 3] = [(BLOCK_SIZE, "64k,256k,1m"), (THREADS, 
 struct Target {
     access: Access,
     model: Option<ModelSettings>,
+    /// As the user wants it for mounts.
+    survey: SurveyMode,
     /// Deleted when the sweep ends.
     _temporary: Option<TempDir>,
 }
@@ -89,7 +92,7 @@ pub async fn sweep(args: &Sweep) -> Result<ExitCode> {
     let Some(choice) = &choice else {
         return Ok(if rounds.interrupted { ExitCode::from(EXIT_INTERRUPTED) } else { ExitCode::FAILURE });
     };
-    config::write(&output, &file(&report, choice, &grid))?;
+    config::write(&output, &file(&report, choice, &grid, target.survey))?;
     say(
         args,
         &format!("Written to {0}. Use it: s3b mount --config {0} --size 10g mybucket/disk1 /mnt/s3b", output.display()),
@@ -127,9 +130,12 @@ fn target(args: &Sweep) -> Result<Target> {
     let mut access = args.connection.resolve()?;
     // The volumes of a sweep are as large as their workloads.
     access.settings.volume.size = None;
-    let wanted = args
-        .latency
-        .map(|latency| ModelSettings { latency_us: latency.as_micros() as u64, ..ModelSettings::default() });
+    // A survey belongs to a mount, not to a workload: here its listings would only blur the costs.
+    let survey = access.settings.zero_map.survey;
+    if survey == SurveyMode::Auto {
+        access.settings.zero_map.survey = SurveyMode::Off;
+    }
+    let wanted = args.latency.map(|latency| ModelSettings { latency, ..ModelSettings::default() });
     let model = match (&access.settings.location, wanted) {
         (Location::Bucket(name), Some(_)) => {
             bail!("--latency with --bucket={name}: a bucket has its own latency; leave one of them out");
@@ -144,7 +150,7 @@ fn target(args: &Sweep) -> Result<Target> {
         access.settings.location = Location::Directory(directory.path().to_owned());
         temporary = Some(directory);
     }
-    Ok(Target { access, model, _temporary: temporary })
+    Ok(Target { access, model, survey, _temporary: temporary })
 }
 
 fn grid(args: &Sweep, base: &Settings, bare_directory: bool) -> Result<Grid> {
@@ -183,6 +189,9 @@ fn announce(args: &Sweep, grid: &Grid, workloads: &[Workload], place: &Place) {
         place.describe(),
         args.max_time.as_secs()
     );
+    if let Some(notice) = place::left_out(&grid.configurations[0].settings) {
+        eprintln!("{notice}");
+    }
     grid.left_out.iter().for_each(|why| eprintln!("left out: {why}"));
 }
 
@@ -234,7 +243,7 @@ fn caveats(
 }
 
 /// The file to mount with.
-fn file(report: &Report<'_>, choice: &Choice, grid: &Grid) -> String {
+fn file(report: &Report<'_>, choice: &Choice, grid: &Grid, survey: SurveyMode) -> String {
     let winner = &report.candidates[choice.winner];
     let chosen: Vec<(&'static str, String)> =
         grid.axes.iter().map(Axis::name).zip(winner.values.iter().cloned()).collect();
@@ -248,18 +257,9 @@ fn file(report: &Report<'_>, choice: &Choice, grid: &Grid) -> String {
         .iter()
         .map(|(axis, text)| Reason { flag: grid.axes[*axis].name(), text: format!("{text}.") })
         .collect();
-    config::text(&grid.configurations[choice.winner].settings, &chosen, &head, &reasons)
-}
-
-/// Reads a duration as a mount's flags do: `30ms`, `90s`, `2m`.
-pub fn duration(text: &str) -> Result<std::time::Duration, String> {
-    s3b_engine::settings::parse::seconds(text).map_err(|error| format!("{error}; try 90s"))
-}
-
-/// Reads a latency: a bare number is in milliseconds.
-pub fn latency(text: &str) -> Result<std::time::Duration, String> {
-    let time = s3b_engine::settings::parse::millis(text).map_err(|error| format!("{error}; try 30ms"))?;
-    if time.as_secs() < 60 { Ok(time) } else { Err("longer than a minute; try 30ms".into()) }
+    let mut settings = grid.configurations[choice.winner].settings.clone();
+    settings.zero_map.survey = survey;
+    config::text(&settings, &chosen, &head, &reasons)
 }
 
 #[cfg(test)]

@@ -115,11 +115,13 @@ impl Sweeper<'_> {
                     break 'rounds;
                 }
                 let values = self.configurations[n].values.join(" ");
-                let one = self.configuration(n, &mut filled, &mut result.notices).await;
-                let Some((measured, requests)) = one.with_context(|| format!("configuration {values}"))? else {
+                let one = self.configuration(n, u64::from(round), &mut filled, &mut result.notices).await;
+                let Some((mut measured, requests)) = one.with_context(|| format!("configuration {values}"))? else {
                     result.interrupted = true;
                     break 'rounds;
                 };
+                // Nothing below asks for more, and there may be many configurations.
+                measured.iter_mut().for_each(Measured::forget_details);
                 let seconds = measured.iter().map(|one| one.elapsed.as_secs_f64()).sum::<f64>();
                 result.tallies[n].take(&measured, &requests);
                 progress.step(|| format!("round {} of {}: {values}: {seconds:.2} s", round + 1, plan.rounds));
@@ -134,6 +136,7 @@ impl Sweeper<'_> {
     async fn configuration(
         &self,
         n: usize,
+        weather: u64,
         filled: &mut BTreeSet<String>,
         notices: &mut BTreeSet<String>,
     ) -> Result<Option<(Vec<Measured>, Vec<Requests>)>> {
@@ -147,7 +150,7 @@ impl Sweeper<'_> {
                 run::prefill(self.place, &settings, &volume, &blocks, self.interrupt).await?;
             }
             let pace = self.pace.unwrap_or(Pace::Max { outstanding: workload.depth() });
-            let run = Run { settings: &settings, volume: &volume, workload, device_starts, pace };
+            let run = Run { settings: &settings, volume: &volume, workload, device_starts, pace, weather };
             let result = run::run(self.place, run, self.interrupt, &mut |_: &_| {}).await?;
             if result.measured.interrupted || self.interrupt.is_asked() {
                 return Ok(None);

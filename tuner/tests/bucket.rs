@@ -1,0 +1,53 @@
+//! Replay and sweep on a real S3 server: what is in the bucket afterwards, and what a wrong bucket gets.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use s3b_engine::object::{ObjectBackend, ObjectHeaders, PutIf};
+use s3b_engine::s3::{Credentials, S3Backend};
+use s3b_engine::settings::S3Settings;
+use s3b_testkit::seaweed::Seaweed;
+
+fn tuner(server: &Seaweed, dir: &std::path::Path, args: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_s3b-tuner"));
+    command.current_dir(dir).args(args).stdin(Stdio::null());
+    command.arg("--base-url").arg(server.endpoint()).arg("--access-id").arg(Seaweed::ACCESS_ID);
+    command.env("SECRET", Seaweed::SECRET).arg("--access-key-env=SECRET").output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_holds_afterwards_what_it_held_before() {
+    let Some(server) = Seaweed::required() else { return };
+    let bucket = format!("tuner-{}", std::process::id());
+    server.create_bucket(&bucket).unwrap();
+    let settings = S3Settings { base_url: Some(server.endpoint()), access_type: None, ..S3Settings::default() };
+    let credentials = Credentials::fixed(Seaweed::ACCESS_ID, Seaweed::SECRET.to_string().into(), None);
+    let backend = S3Backend::new(&bucket, &settings, credentials, Arc::default()).unwrap();
+    let body = Bytes::from_static(b"untouched");
+    backend.put("00000000", ObjectHeaders::default(), body, PutIf::Always).await.unwrap();
+
+    let home = tempfile::tempdir().unwrap();
+    let args = ["replay", "fsync-small", "--bucket", &bucket, "--pace", "max", "--format", "json"];
+    let output = tuner(&server, home.path(), &args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let puts = report["requests"]["puts"].as_u64().unwrap();
+    assert!((12..=14).contains(&puts), "12 small writes, each made durable: {puts} PUTs");
+    assert_eq!(backend.list("", "").await.unwrap().keys, ["00000000"]);
+
+    let args =
+        ["sweep", "--bucket", &bucket, "--vary", "block-size=64k,256k", "--scenario", "discard", "--rounds", "1"];
+    let output = tuner(&server, home.path(), &args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file: toml::Table = std::fs::read_to_string(home.path().join("s3b.toml")).unwrap().parse().unwrap();
+    assert!(file.contains_key("block-size"), "a bucket may be told a block size: {file}");
+    assert_eq!(file["base-url"].as_str(), Some(&*server.endpoint()));
+    assert_eq!(file["access-key-env"].as_str(), Some("SECRET"), "where the secret is, never the secret");
+    assert_eq!(backend.list("", "").await.unwrap().keys, ["00000000"]);
+
+    let output = tuner(&server, home.path(), &["replay", "discard", "--bucket", "no-such-bucket-here"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && stderr.contains("no-such-bucket-here"), "{stderr}");
+}
