@@ -36,7 +36,7 @@ pub async fn info(settings: &Settings, parts: &Parts) -> Result<VolumeInfo> {
     let backend = connect(&looking, parts, &Arc::default()).await?;
     let prefix = &settings.volume.prefix;
     let found = probe(&backend, prefix).await?;
-    let holder = mount_lock::holder(&backend, &Naming::new(prefix.as_str(), false)).await?;
+    let holder = mount_lock::holder(&backend, &Naming::new(prefix.as_str(), false).token_key()).await?;
     let superblock = found.superblock.as_ref();
     Ok(VolumeInfo {
         location: backend.describe(),
@@ -70,6 +70,6 @@ pub async fn reset_mounted_flag(settings: &Settings, parts: &Parts) -> Result<Op
         return Ok(None);
     }
     let backend = connect(settings, parts, &Arc::default()).await?;
-    let held = mount_lock::reset(&backend, &Naming::new(settings.volume.prefix.as_str(), false)).await?;
+    let held = mount_lock::reset(&backend, &Naming::new(settings.volume.prefix.as_str(), false).token_key()).await?;
     Ok(held.map(|holder| holder.owner))
 }

@@ -16,7 +16,6 @@ use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::etag::ETag;
 use crate::object::{GetIf, Got, Object, ObjectBackend, ObjectHeaders, PutIf};
-use crate::object_blocks::Naming;
 use crate::settings::Settings;
 
 const TOKEN_META: &str = "s3backer-mount-token";
@@ -89,16 +88,16 @@ struct Mine {
 }
 
 impl MountLock {
-    /// Takes the lock. Answers with notices for the user, a line each.
+    /// Takes the lock, an object called `key`. Answers with notices for the user, a line each.
     ///
     /// # Errors
     /// `Busy`, naming the owner and the ways out.
     pub async fn acquire(
         backend: &Arc<dyn ObjectBackend>,
-        naming: &Naming,
+        key: &str,
         options: &LockOptions,
     ) -> Result<(Self, Vec<String>)> {
-        let mut lock = Self { backend: backend.clone(), key: naming.token_key(), mine: None };
+        let mut lock = Self { backend: backend.clone(), key: key.into(), mine: None };
         let mut notices = Vec::new();
         let holder = lock.holder().await?;
         if options.read_only {
@@ -239,14 +238,14 @@ impl MountLock {
 }
 
 /// Who holds the volume, for `s3b info` and messages.
-pub async fn holder(backend: &Arc<dyn ObjectBackend>, naming: &Naming) -> Result<Option<Holder>> {
-    Ok(read(backend, &naming.token_key()).await?.as_ref().map(Holder::of))
+pub async fn holder(backend: &Arc<dyn ObjectBackend>, key: &str) -> Result<Option<Holder>> {
+    Ok(read(backend, key).await?.as_ref().map(Holder::of))
 }
 
 /// Deletes the token, whoever's it is (`s3b reset-mounted-flag`). Answers whose it was.
-pub async fn reset(backend: &Arc<dyn ObjectBackend>, naming: &Naming) -> Result<Option<Holder>> {
-    let held = holder(backend, naming).await?;
-    backend.delete(&naming.token_key()).await.map_err(|error| error.context("delete the mount token"))?;
+pub async fn reset(backend: &Arc<dyn ObjectBackend>, key: &str) -> Result<Option<Holder>> {
+    let held = holder(backend, key).await?;
+    backend.delete(key).await.map_err(|error| error.context("delete the mount token"))?;
     Ok(held)
 }
 

@@ -87,7 +87,7 @@ impl Stack {
             Location::Directory(_) => None,
             _ => {
                 let options = LockOptions::from_settings(settings, cached_token);
-                let (lock, more) = MountLock::acquire(&backend, &resolved.naming, &options).await?;
+                let (lock, more) = MountLock::acquire(&backend, &resolved.naming.token_key(), &options).await?;
                 notices.extend(more);
                 Some(lock)
             }

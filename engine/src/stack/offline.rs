@@ -73,11 +73,11 @@ impl Joining {
         let cached = Some(self.file.token()).filter(|token| *token != 0);
         let mut options = LockOptions::from_settings(&self.settings, cached);
         options.recover_dirty = true;
-        let ours_all_along = match crate::mount_lock::holder(&self.backend, &resolved.naming).await? {
+        let ours_all_along = match crate::mount_lock::holder(&self.backend, &resolved.naming.token_key()).await? {
             Some(holder) => cached == Some(holder.token),
             None => false,
         };
-        let (lock, notices) = MountLock::acquire(&self.backend, &resolved.naming, &options).await?;
+        let (lock, notices) = MountLock::acquire(&self.backend, &resolved.naming.token_key(), &options).await?;
         if let Err(error) = self.take(&resolved, &lock).await {
             return Err(super::give_back(Some(lock), error).await);
         }
