@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod stats;
 mod sweep;
+mod sweep_command;
 mod workload;
 
 fn main() -> ExitCode {
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match &cli.command {
-            cli::Command::Sweep(args) => sweep::sweep(args).await,
+            cli::Command::Sweep(args) => sweep_command::sweep(args).await,
             cli::Command::Replay(args) => replay_command::replay(args).await,
         }
     });
