@@ -161,10 +161,11 @@ fn a_map_from_before_a_crash_is_not_believed() {
 
 #[test]
 fn any_other_writing_mount_of_ours_makes_a_map_unbelievable() {
-    let others: [(&str, fn(&World) -> Settings); 5] = [
+    type Other = fn(&World) -> Settings;
+    let others: [(&str, Other); 5] = [
         ("with another cache file", |world| world.dear("b")),
         ("without a cache file", World::without_file),
-        ("without a zero map to speak of", |world| {
+        ("without a survey", |world| {
             let mut settings = world.without_file();
             settings.zero_map.survey = SurveyMode::Off;
             settings

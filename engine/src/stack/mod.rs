@@ -1,7 +1,7 @@
 //! Builds the layers from [`Settings`]: the one place that names them all.
 //!
 //! Opening goes from looking to taking to writing: check the settings, look at the store (shape, password, naming), open
-//! the cache file, take the mount lock, write the superblock. Whatever fails, what was taken is given back, and
+//! the cache file, take the mount lock, read the saved zero map, write the superblock. Whatever fails, what was taken is given back, and
 //! nothing has been written before everything was checked.
 
 mod cache_file;
@@ -290,7 +290,7 @@ fn derive_keys(settings: &Settings, password: Option<&SecretString>) -> Result<O
     Ok(Keys::from_settings(&settings.codec, password, bucket, &settings.volume.prefix)?.map(Arc::new))
 }
 
-/// The volume's look under the lock: what was decided without it must still hold.
+/// The look under the lock: what was decided without it must still hold.
 async fn resolve_again(
     backend: &Arc<dyn ObjectBackend>,
     settings: &Settings,
@@ -305,7 +305,7 @@ async fn resolve_again(
     Ok(resolved)
 }
 
-/// The layers above the object blocks.
+/// The volume, and what lies below it that [`Stack`] speaks to.
 struct Built {
     volume: Volume,
     file: Option<Arc<CacheFile>>,
@@ -313,6 +313,7 @@ struct Built {
     notices: Vec<String>,
 }
 
+/// Puts the layers above the object blocks on each other.
 fn build(
     settings: &Settings,
     mut store: Arc<dyn BlockStore>,
