@@ -1,8 +1,8 @@
 //! Builds the layers from [`Settings`]: the one place that names them all.
 //!
 //! Opening goes from looking to taking to writing: check the settings, look at the store (shape, password, naming), open
-//! the cache file, take the mount lock, read the saved zero map, write the superblock. Whatever fails, what was taken is given back, and
-//! nothing has been written before everything was checked.
+//! the cache file, take the mount lock, read the saved zero map, write the superblock. Whatever fails, what was taken is
+//! given back, and nothing has been written before everything was checked.
 
 mod cache_file;
 mod offline;
