@@ -32,7 +32,7 @@ pub use codec::Codec;
 pub use erase::erase;
 pub use names::Naming;
 pub use resolve::{Found, Resolved, probe, resolve};
-pub use superblock::Superblock;
+pub use superblock::{Session, Superblock};
 
 /// Keys in one bulk delete, as many as S3 takes.
 pub(crate) const DELETE_BATCH: usize = 1000;

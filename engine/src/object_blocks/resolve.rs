@@ -11,9 +11,10 @@ use futures::try_join;
 use super::cipher::Keys;
 use super::codec::{self, Codec};
 use super::names::{Naming, mode};
-use super::superblock::{Superblock, sized};
+use super::superblock::{Session, Superblock, sized};
 use super::survey::BlockWalk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::etag::ETag;
 use crate::geometry::{BlockNumber, Geometry};
 use crate::object::{GetIf, Got, ObjectBackend, PutIf};
 use crate::settings::{Settings, VolumeSettings};
@@ -34,6 +35,7 @@ pub struct BlockZero {
     /// Its headers: block size and size of the volume in bytes.
     pub geometry: Option<(u64, u64)>,
     pub encrypted: bool,
+    pub etag: Option<ETag>,
 }
 
 /// The shape to mount with, and what to write once the mount is sure to happen.
@@ -47,6 +49,10 @@ pub struct Resolved {
     pub write_superblock: Option<Superblock>,
     /// The prefix holds no block: everything is zero.
     pub is_new: bool,
+    /// Block 0's, [`ETag::ZERO_BLOCK`] when there is none; `None` where the store gives no ETags.
+    pub block_zero_etag: Option<ETag>,
+    /// The superblock that stands as it is, with the session in it; `None` on read-only mounts too.
+    standing: Option<Superblock>,
     /// There is another one now.
     replaces: bool,
     /// Block 0 carries another size in its headers.
@@ -70,6 +76,7 @@ pub async fn probe(backend: &Arc<dyn ObjectBackend>, prefix: &str) -> Result<Fou
         Ok(info.map(|info| BlockZero {
             geometry: codec::geometry_headers(&info.headers),
             encrypted: codec::says_encrypted(&info.headers),
+            etag: info.etag,
         }))
     };
     let ((superblock, damage), plain, hashed) = try_join!(superblock, zero(&plain), zero(&hashed))?;
@@ -108,14 +115,17 @@ pub async fn resolve(
     let mut case = Case { backend, settings, volume, keys, found, naming, notices, is_new: false };
     let geometry = case.decide().await?;
     let superblock = Superblock::new(geometry, volume.block_hash_prefix, keys.map(|keys| &**keys));
-    let stands = case.found.superblock.as_ref() == Some(&superblock);
-    let stamped = case.found.block_zero(volume.block_hash_prefix).and_then(|zero| zero.geometry);
+    let standing = case.found.superblock.clone().filter(|found| found.same_volume(&superblock));
+    let block_zero = case.found.block_zero(volume.block_hash_prefix);
+    let stamped = block_zero.and_then(|zero| zero.geometry);
     Ok(Resolved {
         geometry,
         naming: case.naming,
         notices: case.notices,
-        write_superblock: (!stands && !volume.read_only).then_some(superblock),
+        write_superblock: (standing.is_none() && !volume.read_only).then_some(superblock),
         is_new: case.is_new,
+        block_zero_etag: block_zero.map_or(Some(ETag::ZERO_BLOCK), |zero| zero.etag),
+        standing: standing.filter(|_| !volume.read_only),
         replaces,
         restamp_block_zero: !volume.read_only && stamped.is_some_and(|(_, size)| size != geometry.size()),
     })
@@ -372,14 +382,35 @@ fn shape((block_size, size): (u64, u64)) -> String {
 }
 
 impl Resolved {
+    /// The session of the last writing mount; `None` when it left none, on a new or changed volume, and on read-only
+    /// mounts.
+    pub fn session(&self) -> Option<Session> {
+        self.standing.as_ref().and_then(|superblock| superblock.session)
+    }
+
+    /// Whether both are of one volume in one shape. Mounts that came and went in between do not count.
+    pub fn same_volume(&self, other: &Self) -> bool {
+        let same_superblock = match (&self.standing, &other.standing) {
+            (Some(one), Some(other)) => one.same_volume(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let (standing, block_zero_etag) = (other.standing.clone(), other.block_zero_etag);
+        same_superblock && Self { standing, block_zero_etag, ..self.clone() } == *other
+    }
+
     /// Writes the superblock, and the new size into block 0's headers after a resize. Call it with the mount
     /// lock held and before the first block is written.
     ///
+    /// The superblock gets `session`; `None` takes away what an earlier mount left. Only a superblock that says so
+    /// already is not written. A read-only mount writes nothing.
+    ///
     /// # Errors
     /// `Conflict` when another mount made the volume in the meantime.
-    pub async fn commit(&self, backend: &Arc<dyn ObjectBackend>) -> Result<()> {
-        if let Some(superblock) = &self.write_superblock {
-            self.store(backend, superblock).await.map_err(|error| error.context("write the superblock"))?;
+    pub async fn commit(&self, backend: &Arc<dyn ObjectBackend>, session: Option<Session>) -> Result<()> {
+        let standing = self.standing.as_ref().filter(|superblock| superblock.session != session);
+        if let Some(superblock) = self.write_superblock.as_ref().or(standing) {
+            let superblock = superblock.clone().with_session(session);
+            self.store(backend, &superblock).await.map_err(|error| error.context("write the superblock"))?;
         }
         if self.restamp_block_zero { self.restamp(backend).await } else { Ok(()) }
     }

@@ -3,11 +3,15 @@
 //! Text, versioned and checksummed. With encryption it also holds a key check, so that a wrong password (or a
 //! superblock somebody altered) is noticed without decrypting a block. s3backer neither reads nor deletes it,
 //! so it may be out of date: [`super::resolve`] decides what to believe.
+//!
+//! A mount that wants to recognise its own work later leaves a [`Session`] here; every other writing mount of ours
+//! takes it away. It says nothing of the volume's shape, and the key check does not cover it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::cipher::{HMAC_LEN, Keys};
@@ -22,6 +26,8 @@ const HEAD: &str = "# s3b superblock: the shape of the volume whose blocks lie b
 const CHECKSUM: &str = "checksum = ";
 const CONTENT_TYPE: &str = "text/plain";
 
+const SESSION_DIGITS: usize = 32;
+
 /// Longer than any superblock of this and later versions.
 const MAX_LEN: usize = 64 << 10;
 
@@ -32,6 +38,31 @@ pub struct Superblock {
     /// Whether keys start with a hash of the block number.
     pub hashed: bool,
     pub encryption: Option<Encryption>,
+    /// The last writing mount, if it may want to be recognised.
+    pub session: Option<Session>,
+}
+
+/// One writing mount: a random number that no other one has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session(u128);
+
+impl Session {
+    /// Never from a seed: two mounts with one seed are two sessions.
+    pub fn fresh() -> Self {
+        Self(rand::rng().random())
+    }
+
+    fn parse(digits: &str) -> Option<Self> {
+        let whole = digits.len() == SESSION_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        u128::from_str_radix(digits, 16).ok().filter(|_| whole).map(Self)
+    }
+}
+
+/// Always of one length.
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0SESSION_DIGITS$x}", self.0)
+    }
 }
 
 /// How the volume is encrypted, and whether a password fits.
@@ -58,6 +89,8 @@ struct Record {
     key_length: Option<usize>,
     #[serde(default)]
     key_check: Option<String>,
+    #[serde(default)]
+    session: Option<String>,
 }
 
 impl Superblock {
@@ -67,7 +100,18 @@ impl Superblock {
             let check = keys.check_value(&bound_to);
             Encryption { cipher: keys.cipher(), key_length: keys.key_len(), check, bound_to }
         });
-        Self { geometry, hashed, encryption }
+        Self { geometry, hashed, encryption, session: None }
+    }
+
+    #[must_use]
+    pub fn with_session(mut self, session: Option<Session>) -> Self {
+        self.session = session;
+        self
+    }
+
+    /// Whether both describe the same volume, whoever mounted it last.
+    pub fn same_volume(&self, other: &Self) -> bool {
+        self.clone().with_session(other.session) == *other
     }
 
     /// The object's body.
@@ -78,6 +122,10 @@ impl Superblock {
                 format!("{}key-check = \"{}\"\n", encryption.bound_to, hex::encode(encryption.check))
             }
         };
+        // After the key check, which is bound to all before it: a session begins without deriving anything anew.
+        if let Some(session) = self.session {
+            text.push_str(&format!("session = \"{session}\"\n"));
+        }
         let checksum = crc32c::crc32c(text.as_bytes());
         text.push_str(&format!("{CHECKSUM}\"{checksum:08x}\"\n"));
         text.into()
@@ -117,7 +165,11 @@ impl Superblock {
             }
             _ => return Err(damaged("its encryption is half described")),
         };
-        Ok(Self { geometry, hashed: record.block_hash_prefix, encryption })
+        let session = record
+            .session
+            .map(|digits| Session::parse(&digits).ok_or_else(|| damaged("its session is no hex number of 32 digits")))
+            .transpose()?;
+        Ok(Self { geometry, hashed: record.block_hash_prefix, encryption, session })
     }
 
     /// `None` when there is no superblock.
@@ -245,6 +297,25 @@ mod tests {
                 assert_eq!(Superblock::parse(&altered).unwrap_err().kind(), ErrorKind::Corrupt, "byte {at}");
             }
             assert!(at >= whole.len() - 2 || Superblock::parse(&whole[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_session_comes_and_goes_and_the_volume_stays_the_same() {
+        let key = keys("right");
+        for plain in [Superblock::new(geometry(), true, None), Superblock::new(geometry(), false, Some(&key))] {
+            let marked = plain.clone().with_session(Some(Session::fresh()));
+            let read = Superblock::parse(&marked.to_body()).unwrap();
+            assert_eq!(read, marked);
+            assert!(read != plain && read.same_volume(&plain));
+            assert_ne!(read, plain.clone().with_session(Some(Session::fresh())));
+            assert_eq!(read.with_session(None).to_body(), plain.to_body());
+        }
+        assert!(!Superblock::new(geometry(), true, None).same_volume(&Superblock::new(geometry(), false, None)));
+        let marked = Superblock::new(geometry(), false, Some(&key)).with_session(Some(Session::fresh()));
+        Superblock::parse(&marked.to_body()).unwrap().check_keys(Some(&key)).unwrap();
+        for digits in ["", "12", &"g".repeat(32), &format!("+{}", "1".repeat(31))] {
+            assert_eq!(Session::parse(digits), None, "{digits:?}");
         }
     }
 

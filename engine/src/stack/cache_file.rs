@@ -76,7 +76,7 @@ pub(super) fn shape(settings: &Settings) -> Result<Shape> {
 }
 
 /// Bucket or directory, and prefix.
-fn location(settings: &Settings) -> String {
+pub(super) fn location(settings: &Settings) -> String {
     let place = match &settings.location {
         Location::Memory => "memory".to_string(),
         Location::Directory(path) => path.display().to_string(),

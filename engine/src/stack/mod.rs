@@ -1,11 +1,12 @@
 //! Builds the layers from [`Settings`]: the one place that names them all.
 //!
 //! Opening goes from looking to taking to writing: check the settings, look at the store (shape, password, naming), open
-//! the cache file, take the mount lock, write the superblock. Whatever fails, what was taken is given back, and
-//! nothing has been written before everything was checked.
+//! the cache file, take the mount lock, read the saved zero map, write the superblock. Whatever fails, what was taken is
+//! given back, and nothing has been written before everything was checked.
 
 mod cache_file;
 mod offline;
+mod zero_file;
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use crate::md5_cache::Md5Cache;
 use crate::memory::Memory;
 use crate::mount_lock::{LockOptions, MountLock};
 use crate::object::ObjectBackend;
-use crate::object_blocks::{Codec, Keys, Naming, ObjectBlocks, resolve};
+use crate::object_blocks::{Codec, Keys, Naming, ObjectBlocks, Resolved, resolve};
 use crate::retry::Retrying;
 use crate::s3::{self, Credentials, S3Backend, Surroundings};
 use crate::settings::{CacheSize, Location, Settings, SurveyMode, TestSettings};
@@ -35,6 +36,8 @@ use crate::store::BlockStore;
 use crate::volume::{Blocks, Volume};
 use crate::wrap::{Delays, FaultRates, Faults, Latency};
 use crate::zero_map::{Known, ZeroMap};
+
+use self::zero_file::ZeroFile;
 
 /// What is not data: components, and secrets.
 pub struct Parts {
@@ -62,6 +65,8 @@ pub struct Stack {
     notices: Vec<String>,
     lock: Arc<Mutex<Option<MountLock>>>,
     file: Option<Arc<CacheFile>>,
+    /// The map to save at the end, and where.
+    zeros: Option<(ZeroFile, Arc<ZeroMap>)>,
 }
 
 impl Stack {
@@ -93,21 +98,26 @@ impl Stack {
             }
         };
         let built = async {
-            if lock.is_some() && resolve(&backend, settings, keys.as_ref()).await? != resolved {
-                let text = "another mount changed the volume's shape just now; mount again";
-                return Err(Error::new(ErrorKind::Busy, text));
-            }
-            resolved.commit(&backend).await?;
+            let resolved = match &lock {
+                Some(_) => resolve_again(&backend, settings, keys.as_ref(), &resolved).await?,
+                None => resolved,
+            };
+            let zeros = ZeroFile::of_mount(settings, &backend, &shape.naming, lock.as_ref());
+            let saved = zeros.as_ref().and_then(|zeros| zeros.take(settings, &resolved));
+            let known = if shape.is_new { Known::AllZero } else { saved.map_or(Known::Nothing, Known::Saved) };
+            resolved.commit(&backend, zeros.as_ref().map(ZeroFile::session)).await?;
             let cache_file = cache_file::take(settings, opened, lock.as_ref())?;
             let objects =
                 ObjectBlocks::new(backend, shape.geometry, shape.naming, codec, parts.cpu.clone(), stats.clone());
             let store = Arc::new(objects.with_survey_threads(settings.zero_map.threads));
-            build(settings, store, shape.is_new, cache_file, parts.cpu, stats.clone())
+            Ok((build(settings, store, known, cache_file, parts.cpu, stats.clone())?, zeros))
         };
         match built.await {
-            Ok((volume, file, more)) => {
-                notices.extend(more);
-                Ok(Stack { volume: Arc::new(volume), stats, notices, lock: Arc::new(Mutex::new(lock)), file })
+            Ok((built, zeros)) => {
+                notices.extend(built.notices);
+                let (volume, lock) = (Arc::new(built.volume), Arc::new(Mutex::new(lock)));
+                let zeros = zeros.zip(built.zero_map);
+                Ok(Stack { volume, stats, notices, lock, file: built.file, zeros })
             }
             Err(error) => Err(give_back(lock, error).await),
         }
@@ -139,11 +149,12 @@ impl Stack {
         let joining = offline::Joining::new(&settings, backend, shape.geometry, keys, file.clone(), lock.clone());
         let store = Arc::new(offline::Joined { joining: joining.clone(), below: Arc::new(below) });
         let open = Some(OpenFile { file, loaded });
-        let (volume, file, notices) = build(&settings, store, false, open, parts.cpu, stats.clone())?;
-        let volume = Arc::new(volume);
+        // No saved map: it may be read under the lock only.
+        let built = build(&settings, store, Known::Nothing, open, parts.cpu, stats.clone())?;
+        let volume = Arc::new(built.volume);
         // Set once, here, before anybody has the volume.
         let _ = joining.volume.set(Arc::downgrade(&volume));
-        Ok(Stack { volume, stats, notices, lock, file })
+        Ok(Stack { volume, stats, notices: built.notices, lock, file: built.file, zeros: None })
     }
 
     pub fn volume(&self) -> Arc<Volume> {
@@ -167,11 +178,22 @@ impl Stack {
         {
             tracing::warn!("{error}: the next mount will take the cache file for that of a crashed one");
         }
+        if let Some((zeros, map)) = &self.zeros
+            && let Err(error) = zeros.save(map).await
+        {
+            tracing::warn!("the zero map is not saved, the next mount learns it anew: {error}");
+        }
         let lock = self.lock.lock().take();
         if let Some(lock) = lock
             && let Some(notice) = lock.release().await?
         {
             tracing::warn!("{notice}");
+            // Somebody else may have written since.
+            if let Some((zeros, _)) = &self.zeros
+                && let Err(error) = zeros.forget()
+            {
+                tracing::warn!("{error}; delete it, it may be untrue");
+            }
         }
         Ok(())
     }
@@ -268,13 +290,34 @@ fn derive_keys(settings: &Settings, password: Option<&SecretString>) -> Result<O
     Ok(Keys::from_settings(&settings.codec, password, bucket, &settings.volume.prefix)?.map(Arc::new))
 }
 
-type Built = (Volume, Option<Arc<CacheFile>>, Vec<String>);
+/// The look under the lock: what was decided without it must still hold.
+async fn resolve_again(
+    backend: &Arc<dyn ObjectBackend>,
+    settings: &Settings,
+    keys: Option<&Arc<Keys>>,
+    before: &Resolved,
+) -> Result<Resolved> {
+    let resolved = resolve(backend, settings, keys).await?;
+    if !resolved.same_volume(before) {
+        let text = "another mount changed the volume's shape just now; mount again";
+        return Err(Error::new(ErrorKind::Busy, text));
+    }
+    Ok(resolved)
+}
 
-/// The layers above the object blocks.
+/// The volume, and what lies below it that [`Stack`] speaks to.
+struct Built {
+    volume: Volume,
+    file: Option<Arc<CacheFile>>,
+    zero_map: Option<Arc<ZeroMap>>,
+    notices: Vec<String>,
+}
+
+/// Puts the layers above the object blocks on each other.
 fn build(
     settings: &Settings,
     mut store: Arc<dyn BlockStore>,
-    is_new: bool,
+    known: Known,
     cache_file: Option<OpenFile>,
     cpu: Cpu,
     stats: Arc<Stats>,
@@ -283,23 +326,24 @@ fn build(
     let local = !matches!(settings.location, Location::Bucket(_));
     let mut notices = Vec::new();
     let shared = settings.volume.shared_disk;
+    let mut zero_map = None;
     if !shared {
-        let known = if is_new { Known::AllZero } else { Known::Nothing };
         let mut zero = settings.zero_map.clone();
         if local && zero.survey == SurveyMode::Auto {
             // Listings cost nothing here.
             zero.survey = SurveyMode::On;
         }
-        let map = ZeroMap::new(store, &zero, known, stats.clone());
+        let map = Arc::new(ZeroMap::new(store, &zero, known, stats.clone()));
         notices.extend(map.start_survey());
-        store = Arc::new(map);
+        zero_map = Some(map.clone());
+        store = map;
     }
     if settings.md5_cache.size > 0 && !shared && !settings.volume.read_only {
         store = Arc::new(Md5Cache::new(store, &settings.md5_cache, stats.clone())?);
     }
     if shared || settings.block_cache.size == CacheSize::Blocks(0) || settings.block_cache.size == CacheSize::Bytes(0) {
         let volume = Volume::new(geometry, settings.volume.read_only, Blocks::Direct(Direct::new(store)));
-        return Ok((volume, None, notices));
+        return Ok(Built { volume, file: None, zero_map, notices });
     }
     let file = cache_file.as_ref().map(|open| open.file.clone());
     notices.extend(cache_file.iter().flat_map(|open| open.loaded.notices.clone()));
@@ -312,7 +356,8 @@ fn build(
         blocks: resolve_size(&settings.block_cache, geometry, machine_memory()),
     };
     let cache = BlockCache::open(&settings.block_cache, &settings.retry, parts)?;
-    Ok((Volume::new(geometry, settings.volume.read_only, Blocks::Cached(cache)), file, notices))
+    let volume = Volume::new(geometry, settings.volume.read_only, Blocks::Cached(cache));
+    Ok(Built { volume, file, zero_map, notices })
 }
 
 /// A mount that fails after taking the lock leaves none behind.

@@ -18,7 +18,7 @@ use crate::etag::ETag;
 use crate::geometry::{BlockNumber, Geometry};
 use crate::mount_lock::{LockOptions, MountLock};
 use crate::object::ObjectBackend;
-use crate::object_blocks::{Keys, resolve};
+use crate::object_blocks::{Keys, Resolved, resolve};
 use crate::settings::Settings;
 use crate::store::{BlockStore, Expect, Fetched, SurveySink};
 use crate::volume::Volume;
@@ -90,8 +90,10 @@ impl Joining {
         Ok(())
     }
 
-    async fn take(&self, resolved: &crate::object_blocks::Resolved, lock: &MountLock) -> Result<()> {
-        resolved.commit(&self.backend).await?;
+    async fn take(&self, resolved: &Resolved, lock: &MountLock) -> Result<()> {
+        let resolved = super::resolve_again(&self.backend, &self.settings, self.keys.as_ref(), resolved).await?;
+        // No session: nobody's saved zero map may be believed after this mount.
+        resolved.commit(&self.backend, None).await?;
         match lock.token() {
             Some(token) => self.file.set_token(token),
             None => Ok(()),

@@ -15,15 +15,21 @@
 //!
 //! 1. holds the mount lock before it reads the saved map, so nobody writes meanwhile;
 //! 2. passes as identity: location and prefix, the *session* that the superblock records, and block 0's ETag. Each
-//!    writing mount of ours puts a fresh random session into the superblock before its first write, so a map older than
-//!    the last such mount, ours or another host's, crashed or not, does not match. No superblock: no saved map;
+//!    writing mount of ours that will keep a map puts a fresh random session into the superblock before its first write,
+//!    each other one takes away the session it finds. So a map older than the last such mount, ours or another host's,
+//!    crashed or not, does not match. No superblock or no session in it: no saved map;
 //! 3. having read the map, deletes the file and then records the new session;
 //! 4. saves at a clean unmount only: after [`BlockStore::close`], before the lock is released, with the new session and
-//!    the then current ETag of block 0, by temporary file, fsync and rename.
+//!    the then current ETag of block 0, by temporary file, fsync and rename. Should the lock turn out to have been
+//!    another's, the file is deleted again.
 //!
 //! A mount by s3backer leaves no trace in the superblock. Whoever mounts a file system through it changes block 0, which
-//! the ETag shows; one that only wrote elsewhere cannot be detected without a listing. A survey asked for by name
-//! (`--list-blocks`) runs on top of a loaded map and takes back every bit that the listing contradicts.
+//! the ETag shows; one that only wrote elsewhere cannot be detected without a listing. Therefore a saved map is believed
+//! only where [`SurveyMode::Auto`] skips the survey for its price. An affordable survey runs, and one asked for by name
+//! (`--list-blocks`) always does; both start from nothing, not from the saved map, and what they find is saved
+//! in its place. `docs/decisions/saved-zero-map.md` tells the danger that remains, and its remedy.
+//!
+//! [`SurveyMode::Auto`]: crate::settings::SurveyMode::Auto
 
 mod batch;
 mod bits;
@@ -44,6 +50,7 @@ use self::bits::Bits;
 use self::deletes::Delete;
 pub use self::saved::SavedMap;
 use self::survey::Plan;
+pub use self::survey::survey_is_too_dear;
 use self::turns::{Begin, Content, End, Grant, Turns};
 use crate::data::BlockData;
 use crate::error::{Error, Result};

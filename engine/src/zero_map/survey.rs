@@ -32,7 +32,7 @@ pub(super) enum Plan {
 pub(super) fn plan(settings: &ZeroMapSettings, blocks: u32, complete: bool) -> Plan {
     match settings.survey {
         SurveyMode::Off => return Plan::No,
-        // Also checks a map that was loaded.
+        // Also checks a map that claims to know all.
         SurveyMode::On => return Plan::Run,
         SurveyMode::Auto if complete => return Plan::No,
         SurveyMode::Auto => {}
@@ -50,6 +50,12 @@ pub(super) fn plan(settings: &ZeroMapSettings, blocks: u32, complete: bool) -> P
         settings.max_cost,
         (dollars * 100.0).ceil() / 100.0
     ))
+}
+
+/// Whether [`SurveyMode::Auto`] skips the survey of so many blocks for its price.
+pub fn survey_is_too_dear(settings: &ZeroMapSettings, blocks: u32) -> bool {
+    let auto = ZeroMapSettings { survey: SurveyMode::Auto, ..settings.clone() };
+    matches!(plan(&auto, blocks, false), Plan::Skip(_))
 }
 
 impl Inner {
@@ -138,6 +144,8 @@ mod tests {
         assert_eq!(plan(&auto(), 1000, true), Plan::No);
         assert_eq!(plan(&ZeroMapSettings { survey: SurveyMode::Off, ..auto() }, 1000, false), Plan::No);
         // Asked for by name it checks a loaded map.
+        assert!(!survey_is_too_dear(&ZeroMapSettings { survey: SurveyMode::On, ..auto() }, 1 << 22));
+        assert!(survey_is_too_dear(&ZeroMapSettings { survey: SurveyMode::On, ..auto() }, 1 << 28));
         assert_eq!(plan(&ZeroMapSettings { survey: SurveyMode::On, ..auto() }, 1000, true), Plan::Run);
     }
 }

@@ -56,7 +56,7 @@ impl Bucket {
     /// A mount's first steps.
     async fn mount(&self, settings: &Settings) -> Result<Resolved> {
         let resolved = self.resolve_with(settings, "right").await?;
-        resolved.commit(&self.backend).await?;
+        resolved.commit(&self.backend, None).await?;
         Ok(resolved)
     }
 
@@ -263,14 +263,53 @@ async fn a_read_only_mount_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_mount_leaves_its_session_or_takes_away_what_it_finds() {
+    for settings in [asking(K4, M1), encrypting(asking(K4, M1), CipherName::Aes128Cbc)] {
+        let bucket = bucket();
+        let recorded = async || bucket.resolve_with(&settings, "right").await.unwrap();
+        bucket.mount(&settings).await.unwrap();
+        assert_eq!(recorded().await.session(), None);
+        let (first, second) = (Session::fresh(), Session::fresh());
+        for session in [first, second] {
+            let before = recorded().await;
+            before.commit(&bucket.backend, Some(session)).await.unwrap();
+            let after = recorded().await;
+            assert_eq!((after.session(), &after.write_superblock), (Some(session), &None));
+            assert!(after.same_volume(&before), "only the session differs");
+        }
+        let mut reading = settings.clone();
+        reading.volume.read_only = true;
+        bucket.mount(&reading).await.unwrap();
+        assert_eq!(recorded().await.session(), Some(second), "a read-only mount changes nothing");
+        bucket.mount(&settings).await.unwrap();
+        assert_eq!(recorded().await.session(), None);
+        let untouched = bucket.memory.objects();
+        bucket.mount(&settings).await.unwrap();
+        assert_eq!(bucket.memory.objects(), untouched, "nothing to take away, no request");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_volume_has_no_session() {
+    let bucket = bucket();
+    let made = bucket.resolve_with(&asking(K4, M1), "").await.unwrap();
+    made.commit(&bucket.backend, Some(Session::fresh())).await.unwrap();
+    bucket.write(&asking(K4, M1), 5, "").await;
+    assert!(bucket.resolve_with(&asking(None, None), "").await.unwrap().session().is_some());
+    let resized = bucket.resolve_with(&forcing(asking(None, M2)), "").await.unwrap();
+    assert_eq!(resized.session(), None);
+    assert!(!resized.same_volume(&bucket.resolve_with(&asking(None, None), "").await.unwrap()));
+}
+
+#[tokio::test]
 async fn two_first_mounts_at_once_make_one_volume() {
     let bucket = bucket();
     let first = bucket.resolve_with(&asking(K4, M1), "").await.unwrap();
     let second = bucket.resolve_with(&asking(K8, M1), "").await.unwrap();
-    first.commit(&bucket.backend).await.unwrap();
-    assert_eq!(second.commit(&bucket.backend).await.unwrap_err().kind(), ErrorKind::Conflict);
+    first.commit(&bucket.backend, None).await.unwrap();
+    assert_eq!(second.commit(&bucket.backend, None).await.unwrap_err().kind(), ErrorKind::Conflict);
     // A repeated request that meets its own first attempt has succeeded.
-    first.commit(&bucket.backend).await.unwrap();
+    first.commit(&bucket.backend, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -297,7 +336,7 @@ async fn a_volume_that_s3backer_made_anew_under_another_password_is_not_overwrit
     assert!(message.contains("--force believes block 0"), "{message}");
     bucket.refused_with(&forcing(settings.clone()), "third").await;
     let mended = bucket.resolve_with(&forcing(settings.clone()), "other").await.unwrap();
-    mended.commit(&bucket.backend).await.unwrap();
+    mended.commit(&bucket.backend, None).await.unwrap();
     assert_eq!(bucket.resolve_with(&settings, "other").await.unwrap().write_superblock, None);
     // Nor is it mounted as a plain one, where the superblock says so.
     bucket.memory.insert(
@@ -306,7 +345,7 @@ async fn a_volume_that_s3backer_made_anew_under_another_password_is_not_overwrit
         Superblock::new(mended.geometry, false, None).to_body(),
     );
     assert!(bucket.refused(&asking(None, None)).await.contains("--encrypt was not given"));
-    mended.commit(&bucket.backend).await.unwrap();
+    mended.commit(&bucket.backend, None).await.unwrap();
     // A single damaged block can be got around.
     let mut reading = encrypting(asking(None, None), CipherName::Aes128Cbc);
     bucket.memory.insert("v/00000000", ObjectHeaders::default(), vec![1; 4096]);
