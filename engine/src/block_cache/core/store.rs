@@ -202,7 +202,8 @@ impl Core {
         let entry = self.entry_mut(index);
         entry.content.set_base(base);
         entry.state = State::Staging;
-        self.memory_grew(index);
+        // The file has an incomplete image at best.
+        self.content_changed(index);
         self.wake_all(index, &Wake::Retry);
         if !worked {
             // Only a reader's fetch, overtaken by a write: no task carries it on.

@@ -168,13 +168,13 @@ impl Harness {
                 }
             }
             Err(super::Blocked::Room) => {
-                let ticket = self.core.wait_for_room(queued);
+                let ticket = self.core.wait_for_room(queued, Purpose::Write);
                 self.writers.insert(ticket, write);
             }
             Err(super::Blocked::Bytes(piece)) => match self.core.want(piece, self.now, false) {
                 Want::Wait(ticket) => drop(self.writers.insert(ticket, write)),
                 Want::NoRoom => {
-                    let ticket = self.core.wait_for_room(queued);
+                    let ticket = self.core.wait_for_room(queued, Purpose::Read);
                     self.writers.insert(ticket, write);
                 }
                 Want::Failed(_) => self.errors += 1,
@@ -206,7 +206,7 @@ impl Harness {
         match self.core.want(piece, self.now, false) {
             Want::Wait(ticket) => drop(self.readers.insert(ticket, (block, cell, since))),
             Want::NoRoom => {
-                let ticket = self.core.wait_for_room(false);
+                let ticket = self.core.wait_for_room(false, Purpose::Read);
                 self.readers.insert(ticket, (block, cell, since));
             }
             Want::Failed(_) => self.errors += 1,
