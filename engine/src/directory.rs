@@ -11,8 +11,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
@@ -20,7 +19,8 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use rustix::fs::{Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -28,13 +28,11 @@ use crate::etag::ETag;
 use crate::object::{GetIf, Got, ListPage, Object, ObjectBackend, ObjectHeaders, ObjectInfo, PutIf};
 
 mod file_format;
+mod listing;
 
-/// Keys in one page of a listing, as in S3.
-const PAGE: usize = 1000;
-
-/// Up to this size, I/O on a file system in memory is done on the caller's thread: it takes less time (15 us for
-/// 64 KiB) than a hop to another thread and back is worth. Everything else may sleep and goes to the blocking pool.
-const INLINE_BYTES: usize = 1 << 20;
+/// Up to this size, I/O on a file system in memory is done on the caller's thread: it is nothing but copying (20 us for
+/// 64 KiB, 300 us for 1 MiB), and a hop to another thread and back would only add to it. Everything else may sleep and goes to the blocking pool.
+const INLINE_BYTES: usize = 2 << 20;
 
 /// From this many changed files on, one `syncfs` replaces an `fsync` of each.
 const SYNC_ALL_FILES: usize = 128;
@@ -53,6 +51,7 @@ pub struct Directory {
 
 /// The directory and what is known about it; shared with the threads that do the I/O.
 struct Place {
+    /// For messages only: all access goes through `dir`, so that a directory that is moved is not mistaken for an empty one.
     path: PathBuf,
     /// Holds the lock, if taken.
     dir: File,
@@ -64,11 +63,12 @@ struct Place {
     stamp: AtomicU64,
 }
 
-/// Changed since the last sync.
+/// Changed since the last sync, by their names below the directory.
 #[derive(Default)]
 struct Changed {
-    files: BTreeSet<PathBuf>,
-    dirs: BTreeSet<PathBuf>,
+    files: BTreeSet<String>,
+    /// The directory itself is the empty name.
+    dirs: BTreeSet<String>,
 }
 
 impl Directory {
@@ -199,21 +199,31 @@ fn doing(what: &str, key: &str, error: Error) -> Error {
 }
 
 impl Place {
-    /// The file of a key. Keys name files below the directory and nothing else.
-    fn file(&self, key: &str) -> Result<PathBuf> {
+    /// Keys name files below the directory and nothing else.
+    fn check(&self, key: &str) -> Result<()> {
         let odd = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains('\0');
         if key.split('/').any(odd) || key.starts_with(TEMPORARY) {
             return Err(Error::config(format!(
-                "a directory cannot hold the key {key:?}: give a --prefix without empty, '.' or '..' parts, such as --prefix=disk1/"
+                "a directory cannot hold the key {key:?}: give a --prefix without empty, '.' or '..' parts, such as \
+                 --prefix=disk1/"
             )));
         }
-        Ok(self.path.join(key))
+        Ok(())
+    }
+
+    /// A file or directory below this one; the empty name is this one.
+    fn open_at(&self, name: &str, flags: OFlags) -> rustix::io::Result<File> {
+        let name = if name.is_empty() { "." } else { name };
+        // Mode 0600, as s3backer's mkstemp.
+        let fd = rustix::fs::openat(&self.dir, name, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?;
+        Ok(File::from(fd))
     }
 
     /// Opens a key's file; `None` when there is none. The directory itself is looked for then: without it nothing
     /// may look absent, for absent means zero.
     fn open(&self, key: &str) -> Result<Option<(File, fs::Metadata)>> {
-        match File::open(self.file(key)?) {
+        self.check(key)?;
+        match self.open_at(key, OFlags::RDONLY) {
             Ok(file) => {
                 let meta = file.metadata()?;
                 if !meta.is_file() {
@@ -221,11 +231,11 @@ impl Place {
                 }
                 Ok(Some((file, meta)))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Errno::NOENT) => {
                 self.still_there()?;
                 Ok(None)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(io::Error::from(error).into()),
         }
     }
 
@@ -272,48 +282,40 @@ impl Place {
     }
 
     fn put(&self, key: &str, headers: &ObjectHeaders, body: &[u8], condition: PutIf) -> Result<ETag> {
-        let path = self.file(key)?;
+        self.check(key)?;
         let header = file_format::header(key, headers, body)?;
-        let temporary = self.temporary();
-        let written = self.write_temporary(&temporary, &header, body).and_then(|etag| {
-            self.move_into_place(&temporary, &path, condition)?;
-            Ok(etag)
-        });
-        if written.is_err() {
-            // The write's own error says more than one of cleaning up.
-            let _ = fs::remove_file(&temporary);
-        }
-        if written.is_ok() {
-            self.note_change(&path, true);
-        }
-        written
-    }
-
-    fn temporary(&self) -> PathBuf {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
-        self.path.join(format!("{TEMPORARY}{}-{number}", std::process::id()))
+        let temporary = format!("{TEMPORARY}{}-{number}", std::process::id());
+        let written = self.write_temporary(&temporary, &header, body);
+        match written.and_then(|etag| self.move_into_place(&temporary, key, condition).map(|()| etag)) {
+            Ok(etag) => {
+                self.note_change(key, true);
+                Ok(etag)
+            }
+            Err(error) => {
+                // The write's own error says more than one of cleaning up.
+                let _ = rustix::fs::unlinkat(&self.dir, &temporary, AtFlags::empty());
+                Err(error)
+            }
+        }
     }
 
-    fn write_temporary(&self, path: &Path, header: &[u8], body: &[u8]) -> Result<ETag> {
-        // Mode 0600, as s3backer's mkstemp.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let fd = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(fd) => fd,
-            Err(rustix::io::Errno::NOENT) => {
+    fn write_temporary(&self, name: &str, header: &[u8], body: &[u8]) -> Result<ETag> {
+        let mut file = match self.open_at(name, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC) {
+            Ok(file) => file,
+            Err(error) => {
                 self.still_there()?;
-                return Err(io::Error::from(rustix::io::Errno::NOENT).into());
+                return Err(io::Error::from(error).into());
             }
-            Err(error) => return Err(io::Error::from(error).into()),
         };
-        let mut file = File::from(fd);
         if !header.is_empty() {
             file.write_all(header)?;
         }
         file.write_all(body)?;
         let stamp = self.next_stamp();
         let written = Timespec { tv_sec: (stamp / 1_000_000_000) as i64, tv_nsec: (stamp % 1_000_000_000) as _ };
-        let times =
-            Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ }, last_modification: written };
+        let omitted = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ };
+        let times = Timestamps { last_access: omitted, last_modification: written };
         rustix::fs::futimens(&file, &times).map_err(io::Error::from)?;
         Ok(etag_of(&file.metadata()?))
     }
@@ -327,57 +329,64 @@ impl Place {
         now.max(last + 1)
     }
 
-    fn move_into_place(&self, from: &Path, to: &Path, condition: PutIf) -> Result<()> {
+    fn move_into_place(&self, from: &str, key: &str, condition: PutIf) -> Result<()> {
         let flags = match condition {
             PutIf::Always => RenameFlags::empty(),
             PutIf::Absent => RenameFlags::NOREPLACE,
         };
-        let rename = || rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, flags);
+        let rename = || rustix::fs::renameat_with(&self.dir, from, &self.dir, key, flags);
         let mut moved = rename();
-        if moved == Err(rustix::io::Errno::NOENT) {
+        if moved == Err(Errno::NOENT) {
             // The first object of a prefix with a slash.
-            let parent = to.parent().unwrap_or(&self.path);
-            fs::create_dir_all(parent)?;
-            self.note_new_dirs(parent);
+            self.make_dirs(key)?;
             moved = rename();
         }
         match moved {
             Ok(()) => Ok(()),
-            Err(rustix::io::Errno::EXIST) => Err(Error::new(ErrorKind::Conflict, "it exists already")),
+            Err(Errno::EXIST) => Err(Error::new(ErrorKind::Conflict, "it exists already")),
             Err(error) => Err(io::Error::from(error).into()),
         }
     }
 
+    /// Makes the directories a key lies in.
+    fn make_dirs(&self, key: &str) -> Result<()> {
+        for (slash, _) in key.match_indices('/') {
+            let name = &key[..slash];
+            self.note_dir(parent(name));
+            match rustix::fs::mkdirat(&self.dir, name, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        }
+        Ok(())
+    }
+
     fn delete(&self, key: &str) -> Result<()> {
-        let path = self.file(key)?;
-        match fs::remove_file(&path) {
+        self.check(key)?;
+        match rustix::fs::unlinkat(&self.dir, key, AtFlags::empty()) {
             Ok(()) => {
-                self.note_change(&path, false);
+                self.note_change(key, false);
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.still_there(),
-            Err(error) => Err(error.into()),
+            Err(Errno::NOENT) => self.still_there(),
+            Err(error) => Err(io::Error::from(error).into()),
         }
     }
 
-    fn note_change(&self, path: &Path, written: bool) {
+    fn note_change(&self, key: &str, written: bool) {
+        self.note_dir(parent(key));
         let mut changed = self.changed.lock();
-        if let Some(dir) = path.parent()
-            && !changed.dirs.contains(dir)
-        {
-            changed.dirs.insert(dir.to_owned());
-        }
         if written {
-            changed.files.insert(path.to_owned());
+            changed.files.insert(key.to_owned());
         } else {
-            changed.files.remove(path);
+            changed.files.remove(key);
         }
     }
 
-    fn note_new_dirs(&self, deepest: &Path) {
+    fn note_dir(&self, name: &str) {
         let mut changed = self.changed.lock();
-        for dir in deepest.ancestors().take_while(|dir| dir.starts_with(&self.path)) {
-            changed.dirs.insert(dir.to_owned());
+        if !changed.dirs.contains(name) {
+            changed.dirs.insert(name.to_owned());
         }
     }
 
@@ -395,66 +404,27 @@ impl Place {
 
     fn sync_changes(&self, changed: &Changed) -> io::Result<()> {
         if changed.files.len() >= SYNC_ALL_FILES {
-            return Ok(rustix::fs::syncfs(self.dir.as_fd())?);
+            return Ok(rustix::fs::syncfs(&self.dir)?);
         }
-        for path in changed.files.iter().chain(&changed.dirs) {
-            match File::open(path) {
+        for name in changed.files.iter().chain(&changed.dirs) {
+            match self.open_at(name, OFlags::RDONLY) {
                 Ok(file) => file.sync_all()?,
                 // Deleted since; its directory is synced.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn list(&self, prefix: &str, after: &str) -> Result<ListPage> {
-        self.still_there()?;
-        let mut found = Found { prefix, after, keys: Vec::new(), more: false };
-        let inside = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
-        self.walk(inside, &mut found)
-            .map_err(|error| Error::from(error).context(format!("list {}", self.path.display())))?;
-        found.shorten();
-        found.keys.sort_unstable();
-        Ok(ListPage { keys: found.keys, truncated: found.more })
-    }
-
-    /// Adds the keys below `inside`, which is empty or ends with a slash.
-    fn walk(&self, inside: &str, found: &mut Found<'_>) -> io::Result<()> {
-        let entries = match fs::read_dir(self.path.join(inside)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else {
-                continue;
-            };
-            if name.starts_with(TEMPORARY) {
-                continue;
-            }
-            let key = format!("{inside}{name}");
-            if entry.file_type()?.is_dir() {
-                let below = format!("{key}/");
-                if below.starts_with(found.prefix) || found.prefix.starts_with(&below) {
-                    self.walk(&below, found)?;
-                }
-            } else {
-                found.add(key);
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
     fn remove_leftovers(&self) -> Result<()> {
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-                fs::remove_file(entry.path())?;
+        let names = self.names("").and_then(|names| {
+            for (name, _) in names.into_iter().filter(|(name, _)| name.starts_with(TEMPORARY)) {
+                rustix::fs::unlinkat(&self.dir, name, AtFlags::empty())?;
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        names.map_err(|error| Error::from(io::Error::from(error)).context(format!("tidy {}", self.path.display())))
     }
 
     /// Who holds the lock, according to the kernel.
@@ -467,37 +437,18 @@ impl Place {
             let ours = words.get(1) == Some(&"FLOCK") && words.get(5)?.ends_with(&inode);
             ours.then(|| words[4].to_owned())
         })?;
-        let name = fs::read_to_string(format!("/proc/{holder}/comm")).unwrap_or_default();
-        Some(format!("process {holder} ({})", name.trim_end()))
+        // The process that took the lock may have left it to a child.
+        let name = fs::read_to_string(format!("/proc/{holder}/comm"));
+        Some(name.map_or_else(
+            |_| format!("a child of process {holder}"),
+            |name| format!("process {holder} ({})", name.trim_end()),
+        ))
     }
 }
 
-/// The smallest keys of a walk, a page of them and perhaps one walk's worth more.
-struct Found<'a> {
-    prefix: &'a str,
-    after: &'a str,
-    keys: Vec<String>,
-    more: bool,
-}
-
-impl Found<'_> {
-    fn add(&mut self, key: String) {
-        if !key.starts_with(self.prefix) || key.as_str() <= self.after {
-            return;
-        }
-        self.keys.push(key);
-        if self.keys.len() >= 16 * PAGE {
-            self.shorten();
-        }
-    }
-
-    fn shorten(&mut self) {
-        if self.keys.len() > PAGE {
-            self.keys.select_nth_unstable(PAGE);
-            self.keys.truncate(PAGE);
-            self.more = true;
-        }
-    }
+/// The directory a name lies in; the empty name is the top.
+fn parent(name: &str) -> &str {
+    name.rfind('/').map_or("", |slash| &name[..slash])
 }
 
 /// A file's identity: it changes with every write, ours or s3backer's, and costs no hash of the content.

@@ -4,7 +4,6 @@
 //! same order give the same answers, ETags included.
 
 use std::collections::BTreeMap;
-use std::future::ready;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -159,10 +158,6 @@ impl ObjectBackend for Memory {
     fn list(&self, prefix: &str, after: &str) -> BoxFuture<'static, Result<ListPage>> {
         let (shared, prefix, after) = (self.shared.clone(), prefix.to_owned(), after.to_owned());
         Box::pin(async move { Ok(shared.lock().list(&prefix, &after)) })
-    }
-
-    fn sync(&self) -> BoxFuture<'static, Result<()>> {
-        Box::pin(ready(Ok(())))
     }
 
     fn describe(&self) -> String {

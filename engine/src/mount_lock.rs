@@ -321,7 +321,8 @@ impl Mine {
         let mount = MOUNTS.fetch_add(1, Ordering::Relaxed);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let now = jiff::Timestamp::try_from(clock::wall()).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
-        let body = format!("{host}\n{now}\ns3b process {} mount {mount}\n", std::process::id());
+        // Of constant length, for simulations that compare bytes sent.
+        let body = format!("{host}\n{now}\ns3b process {:07} mount {mount:06}\n", std::process::id());
         Self { token, body: body.into() }
     }
 

@@ -118,10 +118,10 @@ impl Shared {
         }
     }
 
-    /// An object that is not the expected one may be an older copy: that heals.
+    /// An object that is not the expected one may be an older copy, and so may one that is absent: that heals.
     async fn get(&self, key: &str, condition: GetIf, max_len: usize) -> Result<Got> {
         self.retry(async || match self.inner.get(key, condition, max_len).await? {
-            Got::Mismatch => {
+            Got::Mismatch | Got::Absent if matches!(condition, GetIf::Matches(_)) => {
                 self.stats.http.stale.increment();
                 Err(Error::new(
                     ErrorKind::Stale,
@@ -309,7 +309,12 @@ mod tests {
     }
 
     fn settings(initial: u64, most: Option<u64>) -> RetrySettings {
-        RetrySettings { initial_pause: ms(initial), max_pause: most.map(ms), longest_backoff: ms(30_000) }
+        RetrySettings {
+            initial_pause: ms(initial),
+            max_pause: most.map(ms),
+            longest_backoff: ms(30_000),
+            ..RetrySettings::default()
+        }
     }
 
     fn retrying(settings: RetrySettings, seed: u64) -> (Arc<Scripted>, Retrying, Arc<Stats>) {
@@ -407,11 +412,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stale_answer_is_retried_then_an_error() {
         let (script, backend, stats) = retrying(settings(200, Some(1_000)), 1);
-        script.gets.lock().extend([Ok(Got::Mismatch), Ok(Got::NotModified)]);
-        assert_eq!(get(&backend).await.unwrap(), Got::NotModified);
-        assert_eq!(stats.http.stale.get(), 1);
+        let get = || backend.get("k", GetIf::Matches(ETag([7; 16])), 1);
+        script.gets.lock().extend([Ok(Got::Mismatch), Ok(Got::Absent), Ok(Got::NotModified)]);
+        assert_eq!(get().await.unwrap(), Got::NotModified);
+        assert_eq!(stats.http.stale.get(), 2);
         script.gets.lock().extend((0..100).map(|_| Ok(Got::Mismatch)));
-        assert_eq!(get(&backend).await.unwrap_err().kind(), ErrorKind::Stale);
+        assert_eq!(get().await.unwrap_err().kind(), ErrorKind::Stale);
     }
 
     #[tokio::test(start_paused = true)]

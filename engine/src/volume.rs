@@ -3,11 +3,10 @@
 //! `try_read` and `try_write` answer hits at once on the caller's thread and never wait; the async calls do the
 //! rest. Every check that does not depend on the content (range, read-only) is made here, once.
 
-use std::ops::Deref;
-
 use bytes::Bytes;
 
-use crate::block_cache::{BlockCache, HeldBytes};
+use crate::block_cache::BlockCache;
+pub use crate::block_cache::HitBytes;
 use crate::direct::Direct;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::Geometry;
@@ -23,23 +22,6 @@ pub struct Volume {
 pub(crate) enum Blocks {
     Cached(BlockCache),
     Direct(Direct),
-}
-
-/// The bytes of a hit: in the caller's scratch buffer, or held in the cache without a copy.
-pub enum HitBytes<'a> {
-    Copied(&'a [u8]),
-    Held(HeldBytes),
-}
-
-impl Deref for HitBytes<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Copied(bytes) => bytes,
-            Self::Held(bytes) => bytes,
-        }
-    }
 }
 
 impl Volume {

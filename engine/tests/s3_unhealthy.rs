@@ -194,6 +194,13 @@ async fn a_skewed_clock_is_signed_around_once() {
     assert!(!dates[0].starts_with("2030") && dates[1].starts_with("20300101T0000"), "{dates:?}");
     assert!(dates[2].starts_with("20300101T0000"), "the offset is kept: {dates:?}");
 
+    // Two requests at once learn the same offset, and both use it.
+    let fake = Fake::start([skewed(), skewed(), answer("200 OK", "", "x"), answer("200 OK", "", "x")]).await;
+    let (backend, _) = fake.backend();
+    let (one, two) = (backend.get("k", GetIf::Always, 9), backend.get("k", GetIf::Always, 9));
+    let (one, two) = futures::join!(one, two);
+    assert_eq!((body_of(one), body_of(two)), ("x".into(), "x".into()));
+
     // A server that is never content is not asked for ever.
     let (got, fake, _) = get_from([skewed(), skewed(), skewed()]).await;
     assert_eq!(got.unwrap_err().kind(), ErrorKind::Denied);
@@ -260,7 +267,7 @@ async fn keys_about_to_expire_are_refreshed_and_kept_while_that_fails() {
     let fake = Fake::start((0..3).map(|_| answer("200 OK", "", "x"))).await;
     let session = || answer("200 OK", "", "SESSION");
     let down = answer("500 Internal Server Error", "", "");
-    let imds = Fake::start([session(), role_keys("ONE", 100), down, session(), role_keys("TWO", 3600)]).await;
+    let imds = Fake::start([session(), role_keys("ONE", 100), down]).await;
     let backend = role(&fake, &imds, true);
     for _ in 0..3 {
         assert_eq!(body_of(backend.get("k", GetIf::Always, 9).await), "x");
@@ -274,6 +281,17 @@ async fn keys_about_to_expire_are_refreshed_and_kept_while_that_fails() {
     assert!(asked[0].starts_with("PUT /latest/api/token "), "{}", asked[0]);
     assert_eq!(header(&asked[0], "x-aws-ec2-metadata-token-ttl-seconds"), Some("21600"));
     assert_eq!(header(&asked[1], "x-aws-ec2-metadata-token"), Some("SESSION"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_is_not_asked_at_every_request_while_it_has_no_new_keys() {
+    let fake = Fake::start((0..5).map(|_| answer("200 OK", "", "x"))).await;
+    let imds = Fake::start((0..5).map(|_| role_keys("ONE", 100))).await;
+    let backend = role(&fake, &imds, false);
+    for _ in 0..5 {
+        assert_eq!(body_of(backend.get("k", GetIf::Always, 9).await), "x");
+    }
+    assert_eq!(imds.requests().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

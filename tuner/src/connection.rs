@@ -1,177 +1,187 @@
-//! Where the store is and how to reach it, as given on the command line and in a config file.
-//!
-//! A stand-in of the smallest size for the engine's table of flags (`settings::flags`): everything else here sees
-//! only [`Connection::settings`].
+//! Where the store is, how to reach it, and every setting of a mount: the engine's table of flags as arguments here.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
-use clap::Args;
-use s3b_engine::settings::{CacheSize, Location, Settings};
-use s3b_scenarios::scenario::Size;
+use anyhow::{Context, Result};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use s3b_engine::settings::flags::{Flag, Given, SECRETS, Secrets, ValueKind, engine};
+use s3b_engine::settings::{Location, Settings, check, parse};
+use secrecy::SecretString;
 
-/// The flags that both `replay` and `sweep` take.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Store")]
+/// The flags that `replay` and `sweep` share with `s3b mount`.
+#[derive(Clone, Default)]
 pub struct Connection {
-    /// Settings file (TOML, keys = long flag names), as `s3b mount` takes it; flags override it
-    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// A local directory instead of a bucket; it must exist
-    #[arg(long, value_name = "DIR", conflicts_with = "bucket")]
     pub test: Option<PathBuf>,
-    /// S3 bucket, or bucket/directory
-    #[arg(long, value_name = "BUCKET[/DIR]")]
     pub bucket: Option<String>,
-    /// Endpoint of an S3-compatible server, e.g. http://127.0.0.1:9000/
-    #[arg(long, value_name = "URL")]
-    pub base_url: Option<String>,
-    /// Region of the bucket, e.g. eu-west-1
-    #[arg(long, value_name = "NAME")]
-    pub region: Option<String>,
-    /// Access key id
-    #[arg(long, value_name = "ID")]
-    pub access_id: Option<String>,
-    /// Environment variable that holds the secret key
-    #[arg(long, value_name = "VAR")]
-    pub access_key_env: Option<String>,
-    /// File with lines id:key
-    #[arg(long, value_name = "FILE")]
-    pub access_file: Option<PathBuf>,
+    pub given: Given,
 }
 
-/// What a recommendation repeats so that `s3b mount --config` reaches the same store: flags, never secrets.
-pub type ConnectionKeys = Vec<(&'static str, String)>;
+/// What the flags come to.
+pub struct Access {
+    pub settings: Settings,
+    pub password: Option<SecretString>,
+    pub access_key: Option<SecretString>,
+}
+
+/// Flags of a mount without a meaning here: volumes are always new ones of our own.
+const NOT_HERE: [&str; 1] = ["force"];
+
+/// Shown by `-h`; the others by `--help` only.
+const COMMON: [&str; 8] = [
+    "base-url",
+    "region",
+    "access-id",
+    "access-key-env",
+    "access-file",
+    "block-size",
+    "block-cache-threads",
+    "block-cache-write-delay",
+];
+
+impl Args for Connection {
+    fn augment_args(command: Command) -> Command {
+        let where_to = [
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Settings file (TOML, keys = long flag names), as `s3b mount` takes it; flags override it"),
+            Arg::new("test")
+                .long("test")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with("bucket")
+                .help("A local directory instead of a bucket; it must exist"),
+            Arg::new("bucket").long("bucket").value_name("BUCKET[/DIR]").help("S3 bucket, and a directory in it"),
+        ];
+        let command = command.args(where_to.map(|arg| arg.help_heading("Store")));
+        let command = command.args(flags().map(argument));
+        command.args(SECRETS.iter().map(argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn flags() -> impl Iterator<Item = &'static Flag<Settings>> {
+    engine().filter(|flag| !NOT_HERE.contains(&flag.name))
+}
+
+fn argument<T>(flag: &'static Flag<T>) -> Arg {
+    let mut arg = Arg::new(flag.name).long(flag.name).help(flag.help).help_heading(flag.group);
+    if let Some(legacy) = flag.legacy {
+        arg = arg.alias(legacy);
+    }
+    if let Some(bare) = flag.value.bare() {
+        arg = arg.num_args(0..=1).require_equals(true).default_missing_value(bare);
+    }
+    let secret = matches!(flag.value, ValueKind::Secret(_));
+    arg.value_name(flag.value.placeholder())
+        .action(ArgAction::Set)
+        .overrides_with(flag.name)
+        .hide_short_help(secret || !COMMON.contains(&flag.name))
+}
+
+impl FromArgMatches for Connection {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut connection = Connection {
+            config: matches.get_one("config").cloned(),
+            test: matches.get_one("test").cloned(),
+            bucket: matches.get_one("bucket").cloned(),
+            given: Given::default(),
+        };
+        for name in flags().map(|flag| flag.name).chain(SECRETS.iter().map(|flag| flag.name)) {
+            if let Some(value) = matches.get_one::<String>(name) {
+                connection.given.add(name, value, "");
+            }
+        }
+        Ok(connection)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
 
 impl Connection {
-    /// The settings of the config file with the flags on top.
-    pub fn settings(&self) -> Result<Settings> {
-        let mut settings = match &self.config {
-            Some(path) => read_config(path)?,
-            None => Settings::default(),
-        };
-        if let Some(dir) = &self.test {
-            settings.location = Location::Directory(dir.clone());
+    /// The settings of the config file with the flags on top, checked against each other.
+    ///
+    /// # Errors
+    /// Names the file or flag, the value, and one that works.
+    pub fn resolve(&self) -> Result<Access> {
+        let mut given = Given::default();
+        if let Some(path) = &self.config {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).with_context(|| format!("--config={name}: cannot be read"))?;
+            given = Given::from_toml(&text, &name)?;
+        }
+        given.extend(self.given.clone());
+        given.canonical(engine());
+        given.canonical(SECRETS.iter());
+        given.refuse_unknown(Given::engine_names())?;
+        let mut settings = Settings::default();
+        given.apply(engine(), &mut settings)?;
+        let mut secrets = Secrets::default();
+        given.apply(SECRETS.iter(), &mut secrets)?;
+        if let Some(directory) = &self.test {
+            settings.location = Location::Directory(directory.clone());
         }
         if let Some(bucket) = &self.bucket {
-            let (bucket, dir) = bucket.split_once('/').unwrap_or((bucket, ""));
-            if bucket.is_empty() {
-                bail!("--bucket={}: the name is empty; try --bucket=mybucket", self.bucket.as_deref().unwrap_or(""));
-            }
-            settings.location = Location::Bucket(bucket.to_owned());
-            if !dir.is_empty() {
-                settings.volume.prefix = format!("{}/", dir.trim_end_matches('/'));
-            }
+            let (bucket, prefix) = parse::bucket(bucket).with_context(|| format!("--bucket={bucket}"))?;
+            settings.location = Location::Bucket(bucket);
+            settings.volume.prefix.push_str(&prefix);
         }
-        for (key, value) in self.keys() {
-            set(&mut settings, key, &value).map_err(|what| anyhow!("--{key}={value}: {what}"))?;
+        for notice in check::settle(&mut settings)? {
+            eprintln!("{notice}");
         }
-        Ok(settings)
-    }
-
-    /// The connection flags given, as config keys.
-    pub fn keys(&self) -> ConnectionKeys {
-        let file = self.access_file.as_ref().map(|path| path.display().to_string());
-        let flags = [
-            ("base-url", self.base_url.clone()),
-            ("region", self.region.clone()),
-            ("access-id", self.access_id.clone()),
-            ("access-key-env", self.access_key_env.clone()),
-            ("access-file", file),
-        ];
-        flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-    }
-}
-
-fn read_config(path: &Path) -> Result<Settings> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("--config={}: cannot be read", path.display()))?;
-    parse_config(&text).with_context(|| format!("--config={}", path.display()))
-}
-
-/// Reads flat TOML: keys are long flag names.
-pub fn parse_config(text: &str) -> Result<Settings> {
-    let table: toml::Table = text.parse()?;
-    let mut settings = Settings::default();
-    for (key, value) in &table {
-        let value = match value {
-            toml::Value::String(text) => text.clone(),
-            toml::Value::Integer(number) => number.to_string(),
-            toml::Value::Boolean(flag) => flag.to_string(),
-            other => bail!("{key} = {other}: expected a string, a number or true/false"),
-        };
-        set(&mut settings, key, &value).map_err(|what| anyhow!("{key} = {value}: {what}"))?;
-    }
-    Ok(settings)
-}
-
-fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), String> {
-    let size = || Size::parse(value).map(|size| size.0).ok_or("is not a size; try 64k".to_owned());
-    let number = || value.parse::<u32>().map_err(|_| "is not a number; try 20".to_owned());
-    match key {
-        "size" => settings.volume.size = Some(size()?),
-        "block-size" => settings.volume.block_size = Some(size()?),
-        "prefix" => settings.volume.prefix = value.to_owned(),
-        "block-cache-threads" => settings.block_cache.threads = number()?,
-        "block-cache-write-delay" => settings.block_cache.write_delay = delay(value)?,
-        "block-cache-size" => settings.block_cache.size = cache_size(value)?,
-        "read-ahead" => settings.block_cache.read_ahead = Some(number()?),
-        "base-url" => settings.s3.base_url = Some(value.to_owned()),
-        "region" => settings.s3.region = Some(value.to_owned()),
-        "access-id" => settings.s3.credentials.access_id = Some(value.to_owned()),
-        "access-key-env" => settings.s3.credentials.access_key_env = Some(value.to_owned()),
-        "access-file" => settings.s3.credentials.access_file = Some(value.into()),
-        _ => return Err("no such setting here; known: size, block-size, block-cache-threads, ...".to_owned()),
-    }
-    Ok(())
-}
-
-/// Milliseconds, or a number with its unit: `250`, `250ms`, `5s`.
-pub fn delay(text: &str) -> Result<Duration, String> {
-    let (digits, factor) = match text.strip_suffix("ms") {
-        Some(digits) => (digits, 1),
-        None => text.strip_suffix('s').map_or((text, 1), |digits| (digits, 1000)),
-    };
-    let number: Option<u64> = digits.parse().ok();
-    let delay = number.and_then(|number| number.checked_mul(factor)).filter(|ms| *ms <= 86_400_000);
-    delay.map(Duration::from_millis).ok_or_else(|| "is not a delay of up to a day; try 250ms or 5s".to_owned())
-}
-
-/// Blocks, or bytes with a unit.
-fn cache_size(text: &str) -> Result<CacheSize, String> {
-    match text.parse() {
-        Ok(blocks) => Ok(CacheSize::Blocks(blocks)),
-        Err(_) => Size::parse(text).map(|size| CacheSize::Bytes(size.0)).ok_or("is not a size; try 512m".to_owned()),
+        let password = secrets.find_password(|variable| std::env::var(variable).ok())?;
+        Ok(Access { settings, password, access_key: secrets.access_key })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    fn resolve(args: &[&str]) -> Result<Settings> {
+        let command = Connection::augment_args(Command::new("test"));
+        let matches = command.try_get_matches_from([&["test"], args].concat())?;
+        Ok(Connection::from_arg_matches(&matches)?.resolve()?.settings)
+    }
+
     #[test]
-    fn flags_override_the_file_and_errors_name_option_and_value() {
+    fn flags_override_the_file_in_either_spelling() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("s3b.toml");
-        std::fs::write(&file, "block-size = \"64k\"\nregion = \"a\"\nblock-cache-write-delay = 500\n").unwrap();
-        let flags = Connection {
-            config: Some(file),
-            bucket: Some("b/sub".into()),
-            region: Some("eu-west-1".into()),
-            ..Connection::default()
-        };
-        let settings = flags.settings().unwrap();
+        std::fs::write(&file, "block-size = \"64k\"\nregion = \"a\"\nblockCacheWriteDelay = 500\n").unwrap();
+        let config = format!("--config={}", file.display());
+        let settings =
+            resolve(&[&config, "--bucket=bucket/sub", "--region=eu-west-1", "--blockCacheThreads", "7"]).unwrap();
         assert_eq!(settings.volume.block_size, Some(65536));
         assert_eq!(settings.s3.region.as_deref(), Some("eu-west-1"));
-        assert_eq!(settings.block_cache.write_delay, Duration::from_millis(500));
-        assert_eq!((settings.location, &*settings.volume.prefix), (Location::Bucket("b".into()), "sub/"));
-        for (text, parts) in [
-            ("block-size = \"64q\"", ["block-size", "64q", "64k"]),
-            ("colour = 1", ["colour", "no such setting", "block-size"]),
-            ("block-cache-write-delay = \"1h\"", ["write-delay", "1h", "250ms"]),
+        assert_eq!((settings.block_cache.threads, settings.block_cache.write_delay), (7, Duration::from_millis(500)));
+        assert_eq!((settings.location, &*settings.volume.prefix), (Location::Bucket("bucket".into()), "sub/"));
+    }
+
+    #[test]
+    fn errors_name_option_value_and_one_that_works() {
+        for (args, parts) in [
+            (&["--block-size=64q"][..], &["--block-size=64q", "try --block-size="][..]),
+            (&["--config=/no/such/file"], &["--config=/no/such/file"]),
+            (&["--bucket="], &["--bucket="]),
         ] {
-            let message = format!("{:#}", parse_config(text).unwrap_err());
+            let message = format!("{:#}", resolve(args).unwrap_err());
             assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("bad.toml");
+        std::fs::write(&file, "blok-size = 1\n").unwrap();
+        let message = resolve(&[&format!("--config={}", file.display())]).unwrap_err().to_string();
+        assert!(message.contains("block-size") && message.contains("bad.toml"), "{message}");
     }
 }

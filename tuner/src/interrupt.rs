@@ -41,6 +41,7 @@ impl Interrupt {
     }
 
     /// Stops as a signal would.
+    #[cfg(test)]
     pub fn ask(&self) {
         self.ask.send_replace(true);
     }

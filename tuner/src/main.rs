@@ -13,10 +13,13 @@ mod measure;
 mod model;
 mod place;
 mod progress;
+mod recommend;
 mod replay;
 mod replay_command;
 mod report;
 mod run;
+mod stats;
+mod sweep;
 mod workload;
 
 fn main() -> ExitCode {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match &cli.command {
+            cli::Command::Sweep(args) => sweep::sweep(args).await,
             cli::Command::Replay(args) => replay_command::replay(args).await,
         }
     });

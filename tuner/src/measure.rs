@@ -113,10 +113,6 @@ impl Measured {
         self.first_failure.get_or_insert_with(what);
     }
 
-    pub fn ops(&self) -> u64 {
-        self.kinds.iter().map(|kind| kind.ops).sum()
-    }
-
     pub fn failures(&self) -> u64 {
         self.kinds.iter().map(|kind| kind.failed).sum()
     }
@@ -178,7 +174,7 @@ mod tests {
         one.failed(OpKind::Read, || unreachable!("only the first failure is described"));
         let mut two = one.clone();
         two.add(&one);
-        assert_eq!((two.ops(), two.failures(), two.bytes()), (2, 4, 20));
+        assert_eq!((two.kind(OpKind::Write).ops, two.failures(), two.bytes()), (2, 4, 20));
         assert_eq!(two.throughput(), 5.0);
         assert_eq!(two.kind(OpKind::Write).latency.count(), 2);
     }

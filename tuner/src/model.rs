@@ -21,7 +21,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ModelSettings {
     /// Median time to the first byte of an answer.
-    pub latency_ms: u64,
+    pub latency_us: u64,
     /// Bytes per second of one connection.
     pub connection_bytes_per_s: u64,
     /// Bytes per second of all connections together, each direction.
@@ -33,15 +33,15 @@ impl Default for ModelSettings {
     /// S3 STANDARD from a machine in its region with a 1 Gbit/s link: 30 ms is the fast end of the 30-200 ms that
     /// first bytes take; a connection moves 85-90 MB/s.
     fn default() -> Self {
-        Self { latency_ms: 30, connection_bytes_per_s: 85_000_000, link_bytes_per_s: 125_000_000, seed: 1 }
+        Self { latency_us: 30_000, connection_bytes_per_s: 85_000_000, link_bytes_per_s: 125_000_000, seed: 1 }
     }
 }
 
 impl ModelSettings {
     pub fn describe(&self) -> String {
         format!(
-            "a model of S3: first byte {} ms (median), {} MB/s a connection, {} MB/s a link",
-            self.latency_ms,
+            "a model of S3 (first byte {} ms in the median, {} MB/s a connection, {} MB/s a link)",
+            self.latency_us as f64 / 1e3,
             self.connection_bytes_per_s / 1_000_000,
             self.link_bytes_per_s / 1_000_000
         )
@@ -116,7 +116,7 @@ impl Shared {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let draw = state.random.below(1024);
         let percent = percent_of_median(draw);
-        let first_byte = Duration::from_micros(self.settings.latency_ms * 10 * percent);
+        let first_byte = Duration::from_micros(self.settings.latency_us * percent / 100);
         let on_connection = transfer(bytes, self.settings.connection_bytes_per_s);
         let on_link = transfer(bytes, self.settings.link_bytes_per_s);
         // Bodies pass the link one after the other; what waits for the link does not wait for latency as well.
@@ -198,7 +198,7 @@ mod tests {
 
     fn model(latency_ms: u64) -> Model {
         let settings = ModelSettings {
-            latency_ms,
+            latency_us: latency_ms * 1000,
             connection_bytes_per_s: 10_000_000,
             link_bytes_per_s: 40_000_000,
             ..ModelSettings::default()

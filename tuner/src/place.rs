@@ -11,7 +11,9 @@ use s3b_engine::memory::Memory;
 use s3b_engine::object::ObjectBackend;
 use s3b_engine::settings::{Location, Settings};
 use s3b_engine::stack::{Parts, Stack};
+use secrecy::SecretString;
 
+pub use crate::connection::Access;
 use crate::journal::{Cleaned, Journal};
 use crate::model::{Model, ModelSettings};
 
@@ -21,17 +23,20 @@ pub struct Place {
     backend: Arc<dyn ObjectBackend>,
     model: Option<Arc<Model>>,
     prefix: String,
+    password: Option<SecretString>,
+    access_key: Option<SecretString>,
 }
 
 impl Place {
-    /// Connects to the store that `settings` names and claims a random prefix below its prefix.
+    /// Connects to the store that `access` names and claims a random prefix below its prefix.
     ///
     /// # Errors
     /// The store's own, or a prefix that already holds something.
-    pub async fn claim(settings: &Settings, model: Option<ModelSettings>) -> Result<Self> {
-        let store = open_store(&settings.location).context("cannot open the store")?;
-        let prefix = format!("{}s3b-tuner-{:08x}-", settings.volume.prefix, rand::random::<u32>());
-        Self::claim_prefix(store, prefix, model).await
+    pub async fn claim(access: &Access, model: Option<ModelSettings>) -> Result<Self> {
+        let store = open_store(&access.settings.location).context("cannot open the store")?;
+        let prefix = format!("{}s3b-tuner-{:08x}-", access.settings.volume.prefix, rand::random::<u32>());
+        let place = Self::claim_prefix(store, prefix, model).await?;
+        Ok(Self { password: access.password.clone(), access_key: access.access_key.clone(), ..place })
     }
 
     async fn claim_prefix(store: Arc<dyn ObjectBackend>, prefix: String, model: Option<ModelSettings>) -> Result<Self> {
@@ -45,7 +50,7 @@ impl Place {
             Some(model) => model.clone(),
             None => journal.clone(),
         };
-        Ok(Self { journal, backend, model, prefix })
+        Ok(Self { journal, backend, model, prefix, password: None, access_key: None })
     }
 
     pub fn prefix(&self) -> &str {
@@ -61,8 +66,12 @@ impl Place {
         let mut settings = settings.clone();
         settings.volume.prefix = format!("{}{name}-", self.prefix);
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let parts =
-            Parts { backend: Some(self.backend.clone()), cpu: Cpu::pool(cpus), password: None, access_key: None };
+        let parts = Parts {
+            backend: Some(self.backend.clone()),
+            cpu: Cpu::pool(cpus),
+            password: self.password.clone(),
+            access_key: self.access_key.clone(),
+        };
         Ok(Stack::open(&settings, parts).await?)
     }
 
@@ -111,7 +120,8 @@ mod tests {
     #[tokio::test]
     async fn a_missing_directory_is_named() {
         let settings = Settings { location: Location::Directory("/no/such/dir".into()), ..Settings::default() };
-        let error = format!("{:#}", Place::claim(&settings, None).await.err().unwrap());
+        let access = Access { settings, password: None, access_key: None };
+        let error = format!("{:#}", Place::claim(&access, None).await.err().unwrap());
         assert!(error.contains("/no/such/dir"), "{error}");
     }
 }

@@ -51,6 +51,44 @@ pub struct Options {
     pub seed: u64,
 }
 
+/// What operations run against: a volume, or a stand-in of which a test knows everything.
+pub trait Disk: Send + Sync + 'static {
+    /// Whether all of it could be read without waiting.
+    fn try_read(&self, offset: u64, len: usize, scratch: &mut Vec<u8>) -> Option<Result<(), Error>>;
+    /// How many leading bytes could be taken in without waiting.
+    fn try_write(&self, offset: u64, data: &[u8]) -> Result<usize, Error>;
+    fn read(&self, offset: u64, len: usize) -> impl Future<Output = Result<(), Error>> + Send;
+    fn write(&self, offset: u64, data: Bytes) -> impl Future<Output = Result<(), Error>> + Send;
+    fn zero(&self, offset: u64, len: u64) -> impl Future<Output = Result<(), Error>> + Send;
+    fn flush(&self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl Disk for Volume {
+    fn try_read(&self, offset: u64, len: usize, scratch: &mut Vec<u8>) -> Option<Result<(), Error>> {
+        self.try_read(offset, len, scratch).map(|read| read.map(drop))
+    }
+
+    fn try_write(&self, offset: u64, data: &[u8]) -> Result<usize, Error> {
+        self.try_write(offset, data)
+    }
+
+    async fn read(&self, offset: u64, len: usize) -> Result<(), Error> {
+        self.read(offset, len).await.map(drop)
+    }
+
+    async fn write(&self, offset: u64, data: Bytes) -> Result<(), Error> {
+        self.write(offset, data).await
+    }
+
+    async fn zero(&self, offset: u64, len: u64) -> Result<(), Error> {
+        self.zero(offset, len).await
+    }
+
+    async fn flush(&self) -> Result<(), Error> {
+        self.flush().await
+    }
+}
+
 /// Told about every operation that was started.
 pub trait Progress {
     fn started(&mut self, op: &Op);
@@ -66,8 +104,8 @@ impl<F: FnMut(&Op)> Progress for F {
 ///
 /// # Errors
 /// An operation that the workload itself cannot yield. Operations that fail are counted in the answer.
-pub async fn replay(
-    volume: Arc<Volume>,
+pub async fn replay<D: Disk>(
+    disk: Arc<D>,
     ops: impl Iterator<Item = Result<Op>>,
     options: &Options,
     interrupt: &Interrupt,
@@ -77,7 +115,7 @@ pub async fn replay(
         Pace::Schedule => SCHEDULED_AT_MOST,
         Pace::Max { outstanding } => outstanding.max(1),
     };
-    let mut replayer = Replayer::new(volume, options, outstanding);
+    let mut replayer = Replayer::new(disk, options, outstanding);
     let start = clock::now();
     let mut failure = None;
     for op in ops {
@@ -157,8 +195,8 @@ impl Epoch {
     }
 }
 
-struct Replayer<'a> {
-    volume: Arc<Volume>,
+struct Replayer<'a, D> {
+    disk: Arc<D>,
     options: &'a Options,
     content: Content,
     pool: Bytes,
@@ -169,11 +207,11 @@ struct Replayer<'a> {
     scratch: Vec<u8>,
 }
 
-impl<'a> Replayer<'a> {
-    fn new(volume: Arc<Volume>, options: &'a Options, outstanding: usize) -> Self {
+impl<'a, D: Disk> Replayer<'a, D> {
+    fn new(disk: Arc<D>, options: &'a Options, outstanding: usize) -> Self {
         let content = Content::new(options.content, options.seed);
         Self {
-            volume,
+            disk,
             options,
             pool: Bytes::copy_from_slice(content.pool()),
             zeros: Bytes::from(vec![0; PIECE as usize]),
@@ -249,10 +287,10 @@ impl<'a> Replayer<'a> {
             }
         };
         let order = self.order(&op);
-        let (volume, results) = (self.volume.clone(), self.results.clone());
+        let (disk, results) = (self.disk.clone(), self.results.clone());
         let (tell, returned) = oneshot::channel();
         tokio::spawn(async move {
-            let result = run(&volume, &op, rest, order).await;
+            let result = run(&*disk, &op, rest, order).await;
             results.record(&op, intended, started, result);
             drop(slot);
             // Nobody may be waiting.
@@ -279,13 +317,13 @@ impl<'a> Replayer<'a> {
             return Ok(Some(data));
         }
         match op.kind {
-            OpKind::Read => match self.volume.try_read(op.offset, op.len as usize, &mut self.scratch) {
-                Some(read) => read.map(|_| None),
+            OpKind::Read => match self.disk.try_read(op.offset, op.len as usize, &mut self.scratch) {
+                Some(read) => read.map(|()| None),
                 None => Ok(Some(data)),
             },
             OpKind::Write => {
                 let mut rest = data;
-                let taken = self.volume.try_write(op.offset, &rest[0])?;
+                let taken = self.disk.try_write(op.offset, &rest[0])?;
                 let whole = taken == rest[0].len();
                 rest[0] = rest[0].slice(taken..);
                 Ok((!whole).then_some(rest))
@@ -308,7 +346,7 @@ impl<'a> Replayer<'a> {
         // Every slot free means every operation returned; the semaphore is never closed.
         let _all = self.slots.acquire_many(outstanding as u32).await;
         let before_flush = clock::now();
-        let flushed = self.volume.flush().await;
+        let flushed = self.disk.flush().await;
         let end = clock::now();
         self.results.with(|shared| {
             let mut measured = std::mem::take(&mut shared.measured);
@@ -345,7 +383,7 @@ struct Order {
     holds: Option<mpsc::Sender<()>>,
 }
 
-async fn run(volume: &Volume, op: &Op, data: Vec<Bytes>, mut order: Order) -> Result<(), Error> {
+async fn run<D: Disk>(disk: &D, op: &Op, data: Vec<Bytes>, mut order: Order) -> Result<(), Error> {
     if let Some(before) = &mut order.before {
         // Nothing is ever sent: the end of the channel is the last write's return.
         before.recv().await;
@@ -355,12 +393,12 @@ async fn run(volume: &Volume, op: &Op, data: Vec<Bytes>, mut order: Order) -> Re
         order.holds = None;
     }
     if op.flush_before {
-        volume.flush().await?;
+        disk.flush().await?;
     }
     match op.kind {
         OpKind::Read => {
             let starts = (0..op.len).step_by(PIECE as usize);
-            let pieces = starts.map(|at| volume.read(op.offset + at, (op.len - at).min(PIECE) as usize));
+            let pieces = starts.map(|at| disk.read(op.offset + at, (op.len - at).min(PIECE) as usize));
             try_join_all(pieces).await?;
         }
         OpKind::Write => {
@@ -369,12 +407,15 @@ async fn run(volume: &Volume, op: &Op, data: Vec<Bytes>, mut order: Order) -> Re
             let pieces = data.into_iter().map(|piece| {
                 let offset = at;
                 at += piece.len() as u64;
-                volume.write(offset, piece)
+                disk.write(offset, piece)
             });
             try_join_all(pieces).await?;
         }
-        OpKind::Flush => volume.flush().await?,
-        OpKind::Discard => volume.zero(op.offset, op.len).await?,
+        OpKind::Flush => disk.flush().await?,
+        OpKind::Discard => disk.zero(op.offset, op.len).await?,
     }
-    if op.durable { volume.flush().await } else { Ok(()) }
+    if op.durable { disk.flush().await } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

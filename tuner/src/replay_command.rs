@@ -24,13 +24,13 @@ const VOLUME: &str = "replay";
 
 pub async fn replay(args: &Replay) -> Result<ExitCode> {
     let workload = Workload::load(&args.workload)?;
-    let settings = args.connection.settings()?;
-    if settings.location == Location::Memory {
+    let access = args.connection.resolve()?;
+    if access.settings.location == Location::Memory {
         bail!("where to? Name a bucket (--bucket mybucket) or an existing directory (--test /mnt/scratch)");
     }
-    let (settings, device_starts) = run::fit(&settings, &workload)?;
+    let (settings, device_starts) = run::fit(&access.settings, &workload)?;
     let interrupt = Interrupt::listen();
-    let place = Place::claim(&settings, None).await?;
+    let place = Place::claim(&access, None).await?;
     eprintln!("working under {} of {}", place.prefix(), place.describe());
     let result = in_place(args, &place, &settings, &workload, device_starts, &interrupt).await;
     let cleaned = place.clean().await;

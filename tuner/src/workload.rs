@@ -15,6 +15,8 @@ pub struct Workload {
     /// For people: name and format.
     pub title: String,
     pub skipped: Skipped,
+    /// Operations taken from the beginning; nothing: all.
+    limit: Option<u64>,
 }
 
 enum Source {
@@ -51,14 +53,36 @@ impl Workload {
         }
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let title = format!("{file} ({})", trace.format());
-        Ok(Self { source: Source::Trace(path.to_owned()), summary, title, skipped: trace.skipped() })
+        Ok(Self { source: Source::Trace(path.to_owned()), summary, title, skipped: trace.skipped(), limit: None })
     }
 
     pub fn of_scenario(scenario: Scenario) -> Self {
         let mut summary = Summary::default();
         scenario.ops().for_each(|op| summary.add(&op));
         let title = scenario.name.clone();
-        Self { source: Source::Scenario(Box::new(scenario)), summary, title, skipped: Skipped::default() }
+        Self { source: Source::Scenario(Box::new(scenario)), summary, title, skipped: Skipped::default(), limit: None }
+    }
+
+    /// A scenario with `factor` times the operations and span; a trace as it is.
+    #[must_use]
+    pub fn scaled(self, factor: u64) -> Self {
+        match self.source {
+            Source::Scenario(scenario) => Self::of_scenario(scenario.scaled(factor)),
+            Source::Trace(_) => self,
+        }
+    }
+
+    /// At most so many operations of a trace; a scenario as it is.
+    pub fn limited(mut self, ops: u64) -> Result<Self> {
+        if self.is_trace() && self.summary.ops() > ops {
+            self.limit = Some(ops);
+            self.summary = Summary::of(self.ops()?)?;
+        }
+        Ok(self)
+    }
+
+    pub fn is_limited(&self) -> bool {
+        self.limit.is_some()
     }
 
     fn load_scenario(path: &Path) -> Result<Self> {
@@ -70,7 +94,10 @@ impl Workload {
     pub fn ops(&self) -> Result<Box<dyn Iterator<Item = Result<Op>> + Send>> {
         Ok(match &self.source {
             Source::Scenario(scenario) => Box::new(scenario.ops().map(Ok)),
-            Source::Trace(path) => Box::new(Trace::open(path)?.map(|op| op.map_err(Into::into))),
+            Source::Trace(path) => {
+                let ops = Trace::open(path)?.map(|op| op.map_err(Into::into));
+                Box::new(ops.take(self.limit.map_or(usize::MAX, |limit| limit as usize)))
+            }
         })
     }
 

@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use super::core::Ticket;
 use super::oldest::Oldest;
+use super::ticket::Ticket;
 
 #[derive(Debug, Default)]
 pub(crate) struct Barrier {

@@ -79,3 +79,20 @@ impl Deref for HeldBytes {
         &self.buffer[self.range.clone()]
     }
 }
+
+/// The bytes of a hit: in the caller's scratch buffer, or held in the cache without a copy.
+pub enum HitBytes<'a> {
+    Copied(&'a [u8]),
+    Held(HeldBytes),
+}
+
+impl Deref for HitBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Held(bytes) => bytes,
+        }
+    }
+}

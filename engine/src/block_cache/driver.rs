@@ -14,9 +14,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::buffer::Buffer;
 use super::content::Base;
-use super::core::{Arrived, Core, Effect, Micros, Step, Ticket, Wake};
+use super::core::{Arrived, Core, Effect, Micros, Step, Wake};
 use super::disk::{CacheFile, Slot};
-use super::persister;
+use super::slot;
+use super::ticket::Ticket;
 use crate::clock::{self, Instant};
 use crate::cpu::Cpu;
 use crate::data::BlockData;
@@ -213,15 +214,15 @@ impl Shared {
     }
 
     /// Loads an entry's slot; answers whether its task may go on.
-    pub(super) async fn load(self: &Arc<Self>, index: u32, slot: u32) -> bool {
+    pub(super) async fn load(self: &Arc<Self>, index: u32, index_in_file: u32) -> bool {
         let Some(file) = self.file.clone() else { return false };
         let (block, block_size) = {
             let core = self.lock();
             (core.block_of(index), core.geometry().block_size())
         };
-        let read = move || persister::read_slot(&file, block, Slot(slot), block_size).map(Base::Memory);
+        let read = move || slot::read(&file, block, Slot(index_in_file), block_size).map(Base::Memory);
         let result = self.cpu.block(read).await;
-        self.step(|core, now| core.loaded(index, slot, result, now))
+        self.step(|core, now| core.loaded(index, index_in_file, result, now))
     }
 
     /// Carries one entry to the store.

@@ -21,6 +21,8 @@ mod readahead;
 mod recency;
 pub mod sectors;
 mod sizing;
+mod slot;
+mod ticket;
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -33,19 +35,19 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use self::buffer::Buffer;
-pub use self::buffer::HeldBytes;
+pub use self::buffer::{HeldBytes, HitBytes};
 use self::content::{Base, COPY_LIMIT};
 use self::core::{Access, Blocked, Core, Purpose, Wake, Want};
 use self::disk::{CacheFile, Loaded};
 use self::driver::Shared;
 pub use self::sizing::{CacheBlocks, resolve_size};
+use self::ticket::Ticket;
 use crate::cpu::Cpu;
 use crate::error::Result;
 use crate::geometry::{BlockNumber, Geometry, Piece, SECTOR};
 use crate::settings::{BlockCacheSettings, Durability, RetrySettings};
 use crate::stats::Stats;
 use crate::store::BlockStore;
-use crate::volume::HitBytes;
 
 /// An open cache file and what was in it.
 pub struct OpenFile {
@@ -84,7 +86,7 @@ impl BlockCache {
             Some(OpenFile { file, loaded }) => {
                 for block in loaded.blocks {
                     let image = match &block.mask {
-                        Some(_) => Some(persister::read_slot(&file, block.block, block.slot, geometry.block_size())?),
+                        Some(_) => Some(slot::read(&file, block.block, block.slot, geometry.block_size())?),
                         None => None,
                     };
                     core.restore(block, image, settings.no_verify || settings.offline);
@@ -467,7 +469,7 @@ impl BlockCache {
         self.wait_flushed(|core| core.flush_file()).await
     }
 
-    async fn wait_flushed(&self, start: impl FnOnce(&mut Core) -> Option<core::Ticket>) -> Result<()> {
+    async fn wait_flushed(&self, start: impl FnOnce(&mut Core) -> Option<Ticket>) -> Result<()> {
         match self.shared.step_waiting(|core, _| start(core).ok_or(())) {
             Err(()) => Ok(()),
             Ok(waiter) => match waiter.await {

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::core::{PersistItem, PersistStep};
-use super::disk::{CacheFile, Change, Slot};
+use super::disk::{CacheFile, Change};
 use super::driver::Shared;
 use crate::clock;
-use crate::error::Result;
-use crate::geometry::BlockNumber;
 
 /// Bytes of one group: enough for sequential writing, little enough for a flush to slip in soon.
 const GROUP_BYTES: usize = 16 << 20;
@@ -114,12 +112,4 @@ async fn gather(shared: &Arc<Shared>, most: usize, held_over: &mut Option<Persis
         items.push(item);
     }
     items
-}
-
-/// Reads a slot into a buffer.
-pub(super) fn read_slot(file: &CacheFile, block: BlockNumber, slot: Slot, block_size: u32) -> Result<Buffer> {
-    let mut buffer = Buffer::zeroed(block_size as usize);
-    let bytes = buffer.get_mut().expect("the buffer was made here");
-    file.read(block, slot, bytes)?;
-    Ok(buffer)
 }

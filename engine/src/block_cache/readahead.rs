@@ -85,7 +85,7 @@ impl Stream {
     /// Continues the stream, allowing for requests that overtook each other within one window.
     fn matches(&self, first: u32, end: u32) -> bool {
         let slack = self.window.max(end - first);
-        end.saturating_add(slack) >= self.next && first <= self.next.saturating_add(slack) && end + slack > self.next
+        end.saturating_add(slack) >= self.next && first <= self.next.saturating_add(slack)
     }
 }
 

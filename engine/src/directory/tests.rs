@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::object_blocks::codec::{BLOCK_SIZE_META, FILE_SIZE_META};
 
@@ -58,6 +60,21 @@ async fn a_missing_directory_is_no_bucket_and_never_zeros() {
     for result in gone {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::NoBucket);
     }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_moved_is_still_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+    fs::create_dir(&old).unwrap();
+    let directory = Directory::open(&old).unwrap();
+    put(&directory, "disk1/00000001", b"x").await;
+    fs::rename(&old, &new).unwrap();
+    assert!(matches!(directory.get("disk1/00000001", GetIf::Always, 9).await.unwrap(), Got::Object(_)));
+    put(&directory, "disk1/00000002", b"x").await;
+    assert_eq!(directory.list("", "").await.unwrap().keys, ["disk1/00000001", "disk1/00000002"]);
+    directory.sync().await.unwrap();
+    assert_eq!(names(&new.join("disk1")), ["00000001", "00000002"]);
 }
 
 #[tokio::test]
@@ -151,16 +168,4 @@ async fn damaged_objects_are_corrupt_and_named() {
     }
     fs::create_dir(dir.path().join("00000006")).unwrap();
     assert_eq!(directory.get("00000006", GetIf::Always, 9).await.unwrap_err().kind(), ErrorKind::Corrupt);
-}
-
-#[test]
-fn found_keeps_the_smallest() {
-    let mut found = Found { prefix: "k", after: "k00000010", keys: Vec::new(), more: false };
-    for number in (0..40_000).rev() {
-        found.add(format!("k{number:08}"));
-    }
-    found.shorten();
-    found.keys.sort_unstable();
-    assert_eq!((found.keys.len(), found.more), (1000, true));
-    assert_eq!((found.keys[0].as_str(), found.keys[999].as_str()), ("k00000011", "k00001010"));
 }

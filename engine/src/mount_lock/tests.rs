@@ -37,7 +37,10 @@ async fn a_second_mount_is_refused_and_told_who_the_first_is() {
     let lines: Vec<_> = std::str::from_utf8(&object.body).unwrap().lines().collect();
     assert_eq!((lines.len(), lines[1].len(), &lines[1][8..9]), (3, 16, "T"));
     let message = busy_message(MountLock::acquire(&backend, &naming(), &LockOptions::default()).await);
-    assert!(message.contains(&format!("process {}", std::process::id())) && message.contains("--force"), "{message}");
+    assert!(
+        message.contains(&format!("process {:07} mount", std::process::id())) && message.contains("--force"),
+        "{message}"
+    );
     assert_eq!(memory.object(KEY).unwrap(), object);
     assert_eq!(lock.release().await.unwrap(), None);
     assert_eq!(memory.keys(), [""; 0]);

@@ -174,6 +174,12 @@ pub fn geometry_headers(headers: &ObjectHeaders) -> Option<(u64, u64)> {
     Some((value(BLOCK_SIZE_META)?, value(FILE_SIZE_META)?))
 }
 
+/// Whether an object claims to be encrypted.
+pub fn says_encrypted(headers: &ObjectHeaders) -> bool {
+    let encoding = headers.content_encoding.as_deref().unwrap_or_default();
+    layers(encoding).any(|layer| strip_prefix_ignoring_case(layer, ENCRYPT).is_some())
+}
+
 /// The layers of a Content-Encoding, in the order they were applied.
 fn layers(encoding: &str) -> impl DoubleEndedIterator<Item = &str> {
     encoding.split([' ', '\t', '\r', '\n', ',']).filter(|layer| !layer.is_empty())

@@ -52,7 +52,8 @@ pub async fn erase(
 
 async fn refuse_if_mounted(backend: &Arc<dyn ObjectBackend>, naming: &Naming) -> Result<()> {
     let key = naming.token_key();
-    let Got::Object(token) = backend.get(&key, GetIf::Always, TOKEN_LEN).await? else {
+    let got = backend.get(&key, GetIf::Always, TOKEN_LEN).await;
+    let Got::Object(token) = got.map_err(|error| error.context(format!("read the mount token {key}")))? else {
         return Ok(());
     };
     let owner = String::from_utf8_lossy(&token.body).split_whitespace().collect::<Vec<_>>().join(" ");

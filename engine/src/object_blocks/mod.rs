@@ -120,7 +120,8 @@ impl Inner {
         };
         let key = self.naming.key(block);
         let got = self.backend.get(&key, condition, self.codec.max_body_len()).await;
-        let got = got.map_err(|error| error.context(format!("read block {block}")))?;
+        let offset = u64::from(block.0) * u64::from(self.geometry.block_size());
+        let got = got.map_err(|error| error.context(format!("read block {block} at offset {offset}")))?;
         // The conditions are checked again here: some servers ignore them silently.
         match (got, expect) {
             (Got::Absent, Expect::Exactly(etag)) if !etag.is_zero_block() => {

@@ -33,10 +33,11 @@ pub struct Found {
 pub struct BlockZero {
     /// Its headers: block size and size of the volume in bytes.
     pub geometry: Option<(u64, u64)>,
+    pub encrypted: bool,
 }
 
 /// The shape to mount with, and what to write once the mount is sure to happen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
     pub geometry: Geometry,
     pub naming: Naming,
@@ -66,7 +67,10 @@ pub async fn probe(backend: &Arc<dyn ObjectBackend>, prefix: &str) -> Result<Fou
     let zero = async |naming: &Naming| {
         let info = backend.head(&naming.key(BlockNumber(0))).await;
         let info = info.map_err(|error| error.context("look at block 0"))?;
-        Ok(info.map(|info| BlockZero { geometry: codec::geometry_headers(&info.headers) }))
+        Ok(info.map(|info| BlockZero {
+            geometry: codec::geometry_headers(&info.headers),
+            encrypted: codec::says_encrypted(&info.headers),
+        }))
     };
     let ((superblock, damage), plain, hashed) = try_join!(superblock, zero(&plain), zero(&hashed))?;
     Ok(Found { superblock, damage, plain_block_zero: plain, hashed_block_zero: hashed })
@@ -150,15 +154,25 @@ impl Case<'_> {
     }
 
     async fn by_superblock(&mut self, superblock: &Superblock) -> Result<Geometry> {
-        if superblock.hashed != self.naming.hashed() {
-            return Err(self.wrong_naming(superblock.hashed, "the superblock says so"));
+        let hashed = superblock.hashed;
+        if self.found.block_zero(hashed).is_none() && self.found.block_zero(!hashed).is_some() {
+            return self.by_other_naming(superblock).await;
         }
-        superblock.check_keys(self.keys.map(|keys| &**keys))?;
+        if hashed != self.naming.hashed() {
+            return Err(self.wrong_naming(hashed, "the superblock says so"));
+        }
         let recorded = (u64::from(superblock.geometry.block_size()), superblock.geometry.size());
-        let stamped = self.found.block_zero(superblock.hashed).and_then(|zero| zero.geometry);
-        let Some(stamped) = stamped.filter(|stamped| *stamped != recorded) else {
-            return self.fit_to(recorded, "the superblock");
+        let stamped = self.found.block_zero(hashed).and_then(|zero| zero.geometry);
+        let geometry = match stamped.filter(|stamped| *stamped != recorded) {
+            None => self.fit_to(recorded, "the superblock")?,
+            Some(stamped) => self.by_block_zero(stamped, recorded).await?,
         };
+        self.check_keys(superblock, geometry).await?;
+        Ok(geometry)
+    }
+
+    /// Superblock and block 0 differ.
+    async fn by_block_zero(&mut self, stamped: (u64, u64), recorded: (u64, u64)) -> Result<Geometry> {
         let (in_superblock, in_block) = (shape(recorded), shape(stamped));
         if !self.volume.force {
             return Err(Error::config(format!(
@@ -170,6 +184,58 @@ impl Case<'_> {
         self.check_block(&self.naming, BlockNumber(0), geometry).await?;
         self.notices.push(format!("believing block 0 ({in_block}), not the superblock ({in_superblock})"));
         Ok(geometry)
+    }
+
+    /// Block 0 lies under the name that the superblock excludes.
+    async fn by_other_naming(&mut self, superblock: &Superblock) -> Result<Geometry> {
+        let (said, found) = (mode(superblock.hashed), mode(!superblock.hashed));
+        if !self.volume.force {
+            return Err(Error::config(format!(
+                "the superblock says {said}, but there is a block 0 with {found}: another program made the volume anew. \
+                 --force believes --block-hash-prefix as you give it, or leave it out"
+            )));
+        }
+        self.notices.push("believing --block-hash-prefix as given, where superblock and block 0 differ".into());
+        if self.naming.hashed() == superblock.hashed {
+            superblock.check_keys(self.keys.map(|keys| &**keys))?;
+            let geometry = superblock.geometry;
+            return self.fit_to((geometry.block_size().into(), geometry.size()), "the superblock");
+        }
+        let naming = self.naming.clone();
+        self.by_existing_block(&naming, BlockNumber(0)).await
+    }
+
+    /// Whether the keys are the volume's: by the superblock, and by block 0 too, which s3backer may have written anew
+    /// under another password. A full write under wrong keys would destroy a block.
+    async fn check_keys(&mut self, superblock: &Superblock, geometry: Geometry) -> Result<()> {
+        let by_superblock = superblock.check_keys(self.keys.map(|keys| &**keys));
+        let by_block = match self.found.block_zero(superblock.hashed) {
+            Some(zero) if zero.encrypted || self.keys.is_some() || by_superblock.is_err() => {
+                Some(self.check_block(&self.naming, BlockNumber(0), geometry).await)
+            }
+            _ => None,
+        };
+        match (by_superblock, by_block) {
+            (Ok(()), None | Some(Ok(()))) => Ok(()),
+            // Damage to one block does not lock up the others.
+            (Ok(()), Some(Err(error))) if error.kind() == ErrorKind::Config && self.lenient() => {
+                self.notices.push(error.message().to_owned());
+                Ok(())
+            }
+            (Ok(()), Some(Err(error))) => Err(error),
+            (Err(error), Some(Ok(()))) if self.volume.force => {
+                self.notices.push(format!("believing block 0, not the superblock ({error})"));
+                Ok(())
+            }
+            (Err(error), Some(Ok(()))) => Err(Error::config(format!(
+                "{error}. But block 0 can be read so: another program made the volume anew; --force believes block 0"
+            ))),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn lenient(&self) -> bool {
+        self.volume.force || self.volume.read_only
     }
 
     /// No superblock, but blocks: s3backer's volume, or one whose superblock was lost.

@@ -18,7 +18,7 @@ use crate::settings::S3Settings;
 
 /// Amazon has the next keys ready five minutes before the old ones expire.
 const REFRESH_BEFORE_EXPIRY_SECONDS: i64 = 300;
-/// While the old keys still hold, a failed refresh is tried again this much later.
+/// While the old keys still hold, the service is not asked more often than this.
 const REFRESH_AGAIN_SECONDS: i64 = 20;
 /// How long an IMDSv2 session may last; one serves one refresh.
 const IMDS_SESSION_SECONDS: &str = "21600";
@@ -323,8 +323,13 @@ impl Role {
             secret: reply.secret_access_key.0,
             token: reply.token.map(|token| token.0),
         });
-        let refresh_from = expires.saturating_sub(REFRESH_BEFORE_EXPIRY_SECONDS);
-        *self.keys.lock() = Some(Keys { identity: identity.clone(), expires, refresh_from });
+        let mut refresh_from = expires.saturating_sub(REFRESH_BEFORE_EXPIRY_SECONDS);
+        let mut keys = self.keys.lock();
+        if keys.as_ref().is_some_and(|old| old.identity.access_id == identity.access_id) {
+            // The next ones are not there yet.
+            refresh_from = refresh_from.max(now_seconds() + REFRESH_AGAIN_SECONDS);
+        }
+        *keys = Some(Keys { identity: identity.clone(), expires, refresh_from });
         Ok(identity)
     }
 

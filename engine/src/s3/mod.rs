@@ -76,7 +76,7 @@ impl S3Backend {
     pub fn new(bucket: &str, settings: &S3Settings, credentials: Credentials, stats: Arc<Stats>) -> Result<Self> {
         let endpoint = Endpoint::new(bucket, settings)?;
         let (put_headers, storage_class) = setting_headers(settings)?;
-        let http = Http::new(endpoint.region(), settings, credentials, stats.clone())?;
+        let http = Http::new(&endpoint, settings, credentials, stats.clone())?;
         let (list_v1, single_deletes) = (AtomicBool::new(false), AtomicBool::new(false));
         let shared = Shared { endpoint, http, stats, put_headers, storage_class, list_v1, single_deletes };
         Ok(Self { shared: Arc::new(shared) })

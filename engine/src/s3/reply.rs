@@ -224,7 +224,7 @@ fn meaning(status: StatusCode, body: &ErrorBody, reply: &Reply) -> (ErrorKind, S
         (ErrorKind::Denied, _) => {
             "check --access-id and its secret, and that they may GET, PUT, DELETE and LIST in this bucket".into()
         }
-        (ErrorKind::Failed, _) if status.as_u16() == 404 => {
+        (ErrorKind::Failed, "") if status.as_u16() == 404 => {
             "neither NoSuchKey nor NoSuchBucket: is --base-url an S3 server?".into()
         }
         _ => String::new(),

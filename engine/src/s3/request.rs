@@ -20,7 +20,7 @@ use super::credentials::{Credentials, Identity};
 use super::flow::{Limits, Progress, SpeedLimit, upload};
 use super::reply::{ErrorBody, Reply};
 use super::sign::{self, Header, Payload, Scheme, Signable};
-use super::url::Target;
+use super::url::{Endpoint, Target};
 use crate::clock;
 use crate::cpu::Cpu;
 use crate::error::{Error, ErrorKind, Result};
@@ -64,8 +64,13 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub fn new(region: &str, settings: &S3Settings, credentials: Credentials, stats: Arc<Stats>) -> Result<Self> {
-        let client = client_builder(settings)?
+    pub fn new(
+        endpoint: &Endpoint,
+        settings: &S3Settings,
+        credentials: Credentials,
+        stats: Arc<Stats>,
+    ) -> Result<Self> {
+        let client = client_builder(settings, endpoint.is_tls())?
             .connector_layer(CountConnections(stats.clone()))
             .build()
             .map_err(|error| Error::config(format!("HTTP client: {}", chain(&error))))?;
@@ -73,7 +78,7 @@ impl Http {
             client,
             credentials,
             version: settings.auth_version,
-            region: region.into(),
+            region: endpoint.region().into(),
             timeout: settings.timeout,
             skew: AtomicI64::new(0),
             upload_each: settings.max_upload_speed,
@@ -92,14 +97,15 @@ impl Http {
         let payload = self.hash(request, identity.is_none()).await;
         let (mut clock_was_set, mut keys_were_replaced) = (false, false);
         loop {
-            let reply = self.attempt(request, identity.as_deref(), &payload).await?;
+            let skew = self.skew.load(Relaxed);
+            let reply = self.attempt(request, identity.as_deref(), &payload, skew).await?;
             if reply.status.is_success() || reply.status == StatusCode::NOT_FOUND {
                 return Ok(reply);
             }
             match (ErrorBody::of(&reply).code.as_str(), &identity) {
                 ("RequestTimeTooSkewed", Some(_)) if !clock_was_set => {
                     clock_was_set = true;
-                    if !self.adopt_time(&reply) {
+                    if !self.adopt_time(&reply, skew) {
                         return Ok(reply);
                     }
                 }
@@ -126,34 +132,37 @@ impl Http {
         self.cpu.run(body.len(), move || Payload::of(&body, scheme, content_md5)).await
     }
 
-    /// Takes over the server's time. Whether that changes anything.
-    fn adopt_time(&self, reply: &Reply) -> bool {
+    /// Takes over the server's time. Whether it differs from the time that `used` gave: another request may have
+    /// taken it over already.
+    fn adopt_time(&self, reply: &Reply, used: i64) -> bool {
         let (Some(theirs), Ok(ours)) = (reply.date(), jiff::Timestamp::try_from(clock::wall())) else {
             return false;
         };
         let skew = theirs.as_second() - ours.as_second();
-        let before = self.skew.swap(skew, Relaxed);
-        if before != skew {
-            tracing::warn!(
-                "this machine's clock differs from the server's by {skew} s; signing with the server's time"
-            );
+        if self.skew.swap(skew, Relaxed) == used && skew != used {
+            tracing::warn!("this machine's clock is {skew} s behind the server's; signing with the server's time");
         }
-        before != skew
+        skew != used
     }
 
-    fn server_time(&self) -> SystemTime {
-        let skew = self.skew.load(Relaxed);
+    fn server_time(skew: i64) -> SystemTime {
         let seconds = Duration::from_secs(skew.unsigned_abs());
         if skew < 0 { clock::wall() - seconds } else { clock::wall() + seconds }
     }
 
-    async fn attempt(&self, request: &Request, identity: Option<&Identity>, payload: &Payload) -> Result<Reply> {
+    async fn attempt(
+        &self,
+        request: &Request,
+        identity: Option<&Identity>,
+        payload: &Payload,
+        skew: i64,
+    ) -> Result<Reply> {
         let mut headers = request.headers.clone();
         headers.extend(payload.checksum.clone());
         if let Some(identity) = identity {
             let signable =
                 Signable { method: request.method.as_str(), target: &request.target, headers: &headers, payload };
-            let signed = sign::sign(self.version, identity, &self.region, self.server_time(), signable)?;
+            let signed = sign::sign(self.version, identity, &self.region, Self::server_time(skew), signable)?;
             headers.extend(signed);
         }
         let started = clock::now();
@@ -301,7 +310,7 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
 }
 
 /// What every client of ours has.
-fn client_builder(settings: &S3Settings) -> Result<reqwest::ClientBuilder> {
+fn client_builder(settings: &S3Settings, tls: bool) -> Result<reqwest::ClientBuilder> {
     // Fails when another part of the process chose one first, which then is the one that counts.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -319,6 +328,10 @@ fn client_builder(settings: &S3Settings) -> Result<reqwest::ClientBuilder> {
     if !settings.http2 {
         builder = builder.http1_only();
     }
+    if !tls {
+        // A machine without any roots is no reason not to speak plain HTTP.
+        return Ok(builder.tls_certs_only([]));
+    }
     if let Some(path) = &settings.cacert {
         let refused = |why: String| Error::config(format!("--cacert={}: {why}; give a PEM file", path.display()));
         let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
@@ -333,5 +346,5 @@ fn client_builder(settings: &S3Settings) -> Result<reqwest::ClientBuilder> {
 
 /// For the metadata service.
 pub(super) fn plain_client(settings: &S3Settings) -> Result<reqwest::Client> {
-    client_builder(settings)?.build().map_err(|error| Error::config(format!("HTTP client: {}", chain(&error))))
+    client_builder(settings, false)?.build().map_err(|error| Error::config(format!("HTTP client: {}", chain(&error))))
 }

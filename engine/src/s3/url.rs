@@ -62,6 +62,10 @@ impl Endpoint {
         &self.region
     }
 
+    pub fn is_tls(&self) -> bool {
+        self.origin.starts_with("https:")
+    }
+
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
@@ -162,6 +166,9 @@ fn check_bucket_name(bucket: &str) -> Result<()> {
 /// # Errors
 /// `Config`, naming the prefix.
 pub fn check_key(key: &str) -> Result<()> {
+    if key.is_empty() {
+        return Err(Error::config("an object needs a key; an empty one means the bucket"));
+    }
     if key.len() > MAX_KEY {
         return Err(Error::config(format!("key {key:?} has {} bytes; S3 allows {MAX_KEY}", key.len())));
     }
@@ -233,7 +240,7 @@ mod tests {
 
     #[test]
     fn folding_segments_are_refused() {
-        for key in [".", "..", "a/../b", "a/./b", "../x", "a/.."] {
+        for key in ["", ".", "..", "a/../b", "a/./b", "../x", "a/.."] {
             assert!(check_key(key).is_err(), "{key}");
         }
         check_prefix("disk/.").unwrap();

@@ -194,6 +194,8 @@ pub struct RetrySettings {
     pub max_pause: Option<Duration>,
     /// The longest single pause between attempts of what is retried for ever (writes).
     pub longest_backoff: Duration,
+    /// How long a mount waits for the first answer of its bucket.
+    pub mount_patience: Duration,
 }
 
 impl Default for RetrySettings {
@@ -202,6 +204,7 @@ impl Default for RetrySettings {
             initial_pause: Duration::from_millis(200),
             max_pause: Some(Duration::from_secs(30)),
             longest_backoff: Duration::from_secs(30),
+            mount_patience: Duration::from_secs(10),
         }
     }
 }

@@ -15,11 +15,12 @@ use secrecy::SecretString;
 
 use crate::block_cache::disk::CacheFile;
 use crate::block_cache::{BlockCache, CacheParts, OpenFile, resolve_size};
+use crate::clock;
 use crate::cpu::Cpu;
 use crate::direct::Direct;
 use crate::directory::Directory;
 use crate::discard::Discard;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::Geometry;
 use crate::md5_cache::Md5Cache;
 use crate::memory::Memory;
@@ -82,7 +83,7 @@ impl Stack {
         let cached_token = opened.as_ref().map(|(_, loaded)| loaded.token).filter(|token| *token != 0);
         let mut notices = resolved.notices.clone();
         let lock = match settings.location {
-            // A directory is locked by the file system.
+            // A directory is locked by the file system, since it was opened.
             Location::Directory(_) => None,
             _ => {
                 let options = LockOptions::from_settings(settings, cached_token);
@@ -92,6 +93,10 @@ impl Stack {
             }
         };
         let built = async {
+            if lock.is_some() && resolve(&backend, settings, keys.as_ref()).await? != resolved {
+                let text = "another mount changed the volume's shape just now; mount again";
+                return Err(Error::new(ErrorKind::Busy, text));
+            }
             resolved.commit(&backend).await?;
             let cache_file = cache_file::take(settings, opened, lock.as_ref())?;
             let objects =
@@ -192,9 +197,29 @@ pub(crate) async fn connect(settings: &Settings, parts: &Parts, stats: &Arc<Stat
         && let Location::Bucket(bucket) = &settings.location
     {
         let backend = s3_backend(bucket, settings, parts, stats)?;
-        backend.check_bucket().await.map_err(|error| error.context(format!("bucket {bucket}")))?;
+        reach(&backend, settings).await.map_err(|error| error.context(format!("bucket {bucket}")))?;
     }
     build_backend(settings, parts, stats)
+}
+
+/// Asks until it answers, for some seconds: nobody waits half a minute for a mount to say that the address is wrong.
+async fn reach(backend: &S3Backend, settings: &Settings) -> Result<()> {
+    let deadline = clock::now() + settings.retry.mount_patience;
+    loop {
+        let rest = deadline.saturating_duration_since(clock::now());
+        let answer = clock::timeout(rest, backend.check_bucket()).await;
+        match answer {
+            Some(Err(error)) if error.is_transient() && clock::now() + settings.retry.initial_pause < deadline => {
+                clock::sleep(settings.retry.initial_pause).await;
+            }
+            Some(answer) => return answer,
+            None => {
+                let text =
+                    format!("no answer within {:?}: check --base-url and the network", settings.retry.mount_patience);
+                return Err(Error::new(ErrorKind::Timeout, text));
+            }
+        }
+    }
 }
 
 fn s3_backend(bucket: &str, settings: &Settings, parts: &Parts, stats: &Arc<Stats>) -> Result<S3Backend> {

@@ -33,7 +33,7 @@ pub struct Seaweed {
     /// Dropping it tells the keeper to end the server.
     stop: Option<mpsc::Sender<()>>,
     keeper: Option<JoinHandle<()>>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Seaweed {
@@ -133,14 +133,8 @@ impl Seaweed {
         let keeper =
             std::thread::Builder::new().name("seaweed".into()).spawn(move || keep(command, &spawned_to, &stopped))?;
         let pid = spawned.recv().context("the keeper's answer")?.context("starting weed")?;
-        let server = Self {
-            s3_port: ports[0],
-            filer_port: ports[1],
-            pid,
-            stop: Some(stop),
-            keeper: Some(keeper),
-            _directory: directory,
-        };
+        let server =
+            Self { s3_port: ports[0], filer_port: ports[1], pid, stop: Some(stop), keeper: Some(keeper), directory };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -175,7 +169,7 @@ impl Seaweed {
     }
 
     fn log(&self) -> String {
-        let text = fs::read_to_string(self._directory.path().join("log")).unwrap_or_default();
+        let text = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
         let from = text.len().saturating_sub(2000);
         text.get(from..).unwrap_or_default().to_string()
     }

@@ -13,15 +13,6 @@ pub fn time(time: Duration) -> String {
     }
 }
 
-/// A delay setting: `250ms`, `5s`, `0`.
-pub fn delay(delay: Duration) -> String {
-    match delay.as_millis() {
-        0 => "0".into(),
-        ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
-        ms => format!("{ms}ms"),
-    }
-}
-
 /// MiB, three significant digits.
 pub fn mib(bytes: u64) -> String {
     digits(bytes as f64 / f64::from(1 << 20))
@@ -61,7 +52,6 @@ mod tests {
     fn as_people_read_them() {
         let times = [0, 999, 17_400, 4_210_000, 2_300_000_000].map(|ns| time(Duration::from_nanos(ns)));
         assert_eq!(times, ["0 ns", "999 ns", "17.4 us", "4.21 ms", "2.30 s"]);
-        assert_eq!([0, 250, 5000].map(|ms| delay(Duration::from_millis(ms))), ["0", "250ms", "5s"]);
         assert_eq!([7, 1000, 113_872].map(count), ["7", "1,000", "113,872"]);
         assert_eq!([0.0, 0.00042, 83.886].map(dollars), ["$0", "$0.00042", "$83.89"]);
     }

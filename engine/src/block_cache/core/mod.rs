@@ -42,6 +42,7 @@ use super::readahead::ReadAhead;
 #[cfg(test)]
 use super::recency::List;
 use super::recency::{Linked, Links, Recency};
+use super::ticket::Ticket;
 use crate::error::Error;
 use crate::etag::ETag;
 use crate::geometry::{BlockNumber, Geometry};
@@ -50,10 +51,6 @@ use crate::store::Expect;
 
 /// Microseconds since the cache was opened.
 pub(crate) type Micros = u64;
-
-/// Somebody who waits for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Ticket(pub(crate) u64);
 
 /// What a ticket's holder is told.
 #[derive(Clone)]

@@ -283,3 +283,48 @@ async fn no_auto_detect_wants_a_size_and_believes_no_less_than_the_store() {
     settings.volume.size = M1;
     assert_eq!(bucket.mount(&settings).await.unwrap().geometry.block_size(), 4096);
 }
+
+#[tokio::test]
+async fn a_volume_that_s3backer_made_anew_under_another_password_is_not_overwritten() {
+    let bucket = bucket();
+    let settings = encrypting(asking(K4, M1), CipherName::Aes128Cbc);
+    bucket.mount(&settings).await.unwrap();
+    bucket.write(&settings, 0, "other").await;
+    // The superblock's password is not the block's, and the block's is not the superblock's.
+    let message = bucket.refused(&settings).await;
+    assert!(message.contains("v/00000000 is no block of this volume"), "{message}");
+    let message = bucket.refused_with(&settings, "other").await;
+    assert!(message.contains("--force believes block 0"), "{message}");
+    bucket.refused_with(&forcing(settings.clone()), "third").await;
+    let mended = bucket.resolve_with(&forcing(settings.clone()), "other").await.unwrap();
+    mended.commit(&bucket.backend).await.unwrap();
+    assert_eq!(bucket.resolve_with(&settings, "other").await.unwrap().write_superblock, None);
+    // Nor is it mounted as a plain one, where the superblock says so.
+    bucket.memory.insert(
+        "v/s3b-superblock",
+        ObjectHeaders::default(),
+        Superblock::new(mended.geometry, false, None).to_body(),
+    );
+    assert!(bucket.refused(&asking(None, None)).await.contains("--encrypt was not given"));
+    mended.commit(&bucket.backend).await.unwrap();
+    // A single damaged block can be got around.
+    let mut reading = encrypting(asking(None, None), CipherName::Aes128Cbc);
+    bucket.memory.insert("v/00000000", ObjectHeaders::default(), vec![1; 4096]);
+    bucket.refused_with(&reading, "other").await;
+    reading.volume.read_only = true;
+    assert!(bucket.resolve_with(&reading, "other").await.unwrap().notices[0].contains("supposed to be encrypted"));
+}
+
+#[tokio::test]
+async fn a_superblock_of_the_other_naming_hides_no_blocks() {
+    let bucket = bucket();
+    bucket.mount(&asking(K4, M1)).await.unwrap();
+    bucket.write(&hashing(asking(K8, M2)), 0, "").await;
+    for settings in [asking(None, None), hashing(asking(None, None))] {
+        let message = bucket.refused(&settings).await;
+        assert!(message.contains("there is a block 0 with hashed keys"), "{message}");
+    }
+    let resolved = bucket.mount(&forcing(hashing(asking(None, None)))).await.unwrap();
+    assert_eq!((resolved.geometry.block_size(), resolved.naming.hashed()), (8192, true));
+    bucket.mount(&hashing(asking(None, None))).await.unwrap();
+}

@@ -1,0 +1,194 @@
+//! The commands as a person runs them: what they print, write, leave behind and answer to the shell.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn tuner(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_s3b-tuner"));
+    command.current_dir(dir).args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    tuner(dir, args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", stderr(output)))
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A vscsi v1 trace: every third request a write, one every 200 us.
+fn trace(requests: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for n in 0..requests {
+        let command: u16 = if n % 3 == 0 { 0x2a } else { 0x28 };
+        bytes.extend((n as u32).to_le_bytes());
+        bytes.extend(4096u32.to_le_bytes());
+        bytes.extend(1u32.to_le_bytes());
+        bytes.extend(command.to_le_bytes());
+        bytes.extend(0x0100u16.to_le_bytes());
+        bytes.extend((n * 37 % 256 * 8).to_le_bytes());
+        bytes.extend((5_000_000_000 + n * 200).to_le_bytes());
+    }
+    bytes
+}
+
+const TINY: [&str; 8] =
+    ["--vary", "block-size=64k,256k", "--vary", "threads=4,8", "--scenario", "fsync-small", "--latency", "1ms"];
+
+#[test]
+fn a_sweep_recommends_writes_the_file_and_leaves_nothing_else() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(store.path().join("mine"), b"untouched").unwrap();
+    let store_arg = store.path().to_str().unwrap();
+    let args = [&["sweep", "--test", store_arg][..], &TINY, &["--scenario", "discard"]].concat();
+    let output = run(home.path(), &args);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for part in ["Recommended: block-size=", "Runner-up:", "Noise: 2 interleaved rounds", "fsync-small", "permanent"] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    assert_eq!(names(store.path()), ["mine"]);
+    assert_eq!(std::fs::read(store.path().join("mine")).unwrap(), b"untouched");
+    let file = std::fs::read_to_string(home.path().join("s3b.toml")).unwrap();
+    let table: toml::Table = file.parse().unwrap();
+    let mut keys: Vec<&str> = table.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["block-cache-threads", "block-size"]);
+    // Its own result is replaced, and the file is understood as input.
+    let again = ["replay", "fsync-small", "--config", "s3b.toml", "--test", store_arg, "--pace", "max"];
+    assert!(run(home.path(), &again).status.success());
+    assert!(run(home.path(), &args).status.success());
+    // An edited one is kept, and that is said before anything runs.
+    std::fs::write(home.path().join("s3b.toml"), file + "# mine\n").unwrap();
+    let refused = run(home.path(), &args);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("--force") && refused.stdout.is_empty(), "{}", stderr(&refused));
+    assert_eq!(names(store.path()), ["mine"]);
+}
+
+#[test]
+fn a_sweep_speaks_json() {
+    let home = tempfile::tempdir().unwrap();
+    let output =
+        run(home.path(), &[&["sweep", "--format", "json", "-o", "out.toml", "--rounds", "3"][..], &TINY].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["schema"], "s3b-tuner.sweep/1");
+    assert_eq!((report["configurations"].as_array().unwrap().len(), &report["complete"]), (4, &Value::Bool(true)));
+    let winner = &report["configurations"][report["recommended"].as_u64().unwrap() as usize];
+    let file: toml::Table = std::fs::read_to_string(home.path().join("out.toml")).unwrap().parse().unwrap();
+    assert_eq!(winner["values"]["block-size"].as_str(), file["block-size"].as_str());
+    assert_eq!((winner["rounds"].as_u64(), winner["failures"].as_u64()), (Some(3), Some(0)));
+    assert!(report["noise_percent"].is_number());
+    assert_eq!(names(home.path()), ["out.toml"]);
+}
+
+#[test]
+fn no_block_size_is_recommended_for_a_bare_directory() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store_arg = store.path().to_str().unwrap();
+    let refused = run(home.path(), &["sweep", "--test", store_arg, "--vary", "block-size=64k,1m"]);
+    assert!(!refused.status.success() && stderr(&refused).contains("--latency 30ms"), "{}", stderr(&refused));
+    let output = run(home.path(), &["sweep", "--test", store_arg, "--scenario", "fsync-small"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("no block size is recommended"));
+    let file: toml::Table = std::fs::read_to_string(home.path().join("s3b.toml")).unwrap().parse().unwrap();
+    assert!(!file.contains_key("block-size") && file.contains_key("block-cache-threads"), "{file}");
+}
+
+#[test]
+fn a_trace_is_replayed_and_counted() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(home.path().join("day"), trace(300)).unwrap();
+    std::fs::write(home.path().join("s3b.toml"), "block-size = \"64k\"\nblock-cache-threads = 4\n").unwrap();
+    let store_arg = store.path().to_str().unwrap();
+    let args = ["replay", "day", "--config", "s3b.toml", "--test", store_arg, "--format", "json"];
+    for pace in ["trace", "max"] {
+        let output = run(home.path(), &[&args[..], &["--pace", pace]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let report = json(&output);
+        let counts: Vec<(&str, u64)> = report["operations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (one["kind"].as_str().unwrap(), one["count"].as_u64().unwrap()))
+            .collect();
+        assert_eq!(counts, [("read", 200), ("write", 100)]);
+        assert_eq!((&report["subject"]["block_size"], &report["failures"]), (&Value::from(65536), &Value::from(0)));
+        assert_eq!(report["subject"]["prefilled_blocks"], 16);
+        assert!(names(store.path()).is_empty(), "{:?}", names(store.path()));
+    }
+}
+
+#[test]
+fn a_broken_trace_changes_nothing_and_says_where() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole = trace(10);
+    std::fs::write(home.path().join("cut"), &whole[..whole.len() - 7]).unwrap();
+    std::fs::write(home.path().join("text"), "time,offset\n1,2\n").unwrap();
+    let store_arg = store.path().to_str().unwrap();
+    for (file, part) in [("cut", "record 10 at byte 288"), ("text", "no known trace format"), ("absent", "scenarios: ")]
+    {
+        let output = run(home.path(), &["replay", file, "--test", store_arg]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    assert!(names(store.path()).is_empty());
+    let nowhere = run(home.path(), &["replay", "fsync-small"]);
+    assert!(stderr(&nowhere).contains("--bucket mybucket"), "{}", stderr(&nowhere));
+    let small = run(home.path(), &["replay", "discard", "--test", store_arg, "--size", "1m"]);
+    assert!(stderr(&small).contains("--size=1048576") && stderr(&small).contains("try --size="), "{}", stderr(&small));
+}
+
+/// After the first result comes SIGINT: what runs is finished, cleaned up and reported.
+#[test]
+fn an_interrupted_sweep_cleans_up_and_reports() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store_arg = store.path().to_str().unwrap();
+    let args = [&["sweep", "--test", store_arg, "--rounds", "1000"][..], &TINY].concat();
+    let mut child = tuner(home.path(), &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut asked = false;
+    for line in lines {
+        if !asked && line.unwrap().starts_with("sweep 9/") {
+            asked = true;
+            let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+            assert!(kill.success());
+        }
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Recommended:") && text.contains("interrupted"), "{text}");
+    assert!(names(store.path()).is_empty(), "{:?}", names(store.path()));
+}
+
+#[test]
+fn help_teaches_with_examples() {
+    let home = tempfile::tempdir().unwrap();
+    for (args, parts) in [
+        (&["--help"][..], &["s3b-tuner sweep ", "s3b-tuner replay "][..]),
+        (&["sweep", "--help"], &["--vary", "block-size=64k..4m:x4", "permanent", "--base-url", "Exit code"]),
+        (&["replay", "-h"], &["vm.vscsi.zst", "intended start", "--bucket"]),
+    ] {
+        let output = run(home.path(), args);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && parts.iter().all(|part| text.contains(part)), "{text}");
+    }
+    assert_eq!(run(home.path(), &["sweep", "--frobnicate"]).status.code(), Some(2));
+}
