@@ -397,6 +397,7 @@ impl Core {
                 return Some(at);
             }
             self.remove(oldest);
+            self.pass_on_room();
         }
     }
 }
