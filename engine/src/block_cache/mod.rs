@@ -62,6 +62,8 @@ pub struct CacheParts {
     pub stats: Arc<Stats>,
     pub file: Option<OpenFile>,
     pub durability: Durability,
+    /// Stores nothing, not even what a crash left in the cache file.
+    pub read_only: bool,
     /// Capacity in blocks, from [`resolve_size`].
     pub blocks: CacheBlocks,
 }
@@ -71,6 +73,7 @@ pub struct BlockCache {
     shared: Arc<Shared>,
     geometry: Geometry,
     sync: bool,
+    read_only: bool,
     durability: Durability,
     driver: JoinHandle<()>,
     persister: Mutex<Option<JoinHandle<()>>>,
@@ -80,7 +83,7 @@ impl BlockCache {
     /// Opens the cache and starts its driver on the current runtime.
     pub fn open(settings: &BlockCacheSettings, retry: &RetrySettings, parts: CacheParts) -> Result<Self> {
         let geometry = parts.store.geometry();
-        let config = sizing::config(settings, retry, geometry, parts.blocks, parts.file.is_some());
+        let config = sizing::config(settings, retry, geometry, parts.blocks, parts.read_only, parts.file.is_some());
         let mut core = Core::new(config, parts.stats.clone());
         let file = match parts.file {
             Some(OpenFile { file, loaded }) => {
@@ -103,6 +106,7 @@ impl BlockCache {
             shared,
             geometry,
             sync: settings.sync,
+            read_only: parts.read_only,
             durability: parts.durability,
             driver,
             persister: Mutex::new(persister),
@@ -181,6 +185,7 @@ impl BlockCache {
 
     pub async fn flush(&self) -> Result<()> {
         match self.durability {
+            _ if self.read_only => Ok(()),
             Durability::None => Ok(()),
             Durability::Journal if self.shared.lock().has_file() => match self.flush_file().await {
                 Ok(()) => Ok(()),
@@ -221,7 +226,8 @@ impl BlockCache {
     /// Stores everything, for as long as it takes, then stops.
     pub async fn close(&self) -> Result<()> {
         self.shared.step(|core, _| core.drain());
-        while let Err(error) = self.flush_store().await {
+        while !self.read_only
+            && let Err(error) = self.flush_store().await {
             let dirty = self.shared.lock().dirty();
             tracing::error!("{dirty} blocks are still not stored, trying on: {error}");
             let pause = self.shared.lock().longest_backoff();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Shape;
-use crate::block_cache::disk::{BlockRecord, CacheDisk, CacheFile, FileDisk, Identity, Loaded, OpenOptions};
+use crate::block_cache::disk::{BlockRecord, CacheDisk, CacheFile, Change, FileDisk, Identity, Loaded, OpenOptions};
 use crate::block_cache::{OpenFile, resolve_size};
 use crate::error::{Error, Result};
 use crate::mount_lock::MountLock;
@@ -57,7 +57,7 @@ pub(super) fn take(settings: &Settings, opened: Opened, lock: Option<&MountLock>
                  --block-cache-recover-dirty-blocks stores them now, --force gives them up"
             )));
         }
-        loaded.blocks.retain(|block| block.record != BlockRecord::Dirty);
+        give_up_dirty(&file, &mut loaded)?;
         loaded.notices.push(format!("gave up {dirty} unstored blocks of the cache file, because of --force"));
     } else if dirty > 0 {
         loaded.notices.push(format!("storing {dirty} blocks that the last mount could not store"));
@@ -66,6 +66,15 @@ pub(super) fn take(settings: &Settings, opened: Opened, lock: Option<&MountLock>
         file.set_token(lock.and_then(MountLock::token).unwrap_or(1))?;
     }
     Ok(Some(OpenFile { file, loaded }))
+}
+
+/// The dirty blocks go from the file, durably: kept, they would be taken for unstored ones after the next crash.
+fn give_up_dirty(file: &CacheFile, loaded: &mut Loaded) -> Result<()> {
+    let (dirty, kept): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut loaded.blocks).into_iter().partition(|block| block.record == BlockRecord::Dirty);
+    loaded.blocks = kept;
+    let drops: Vec<Change> = dirty.iter().map(|lost| Change::Drop { block: lost.block, slot: lost.slot }).collect();
+    drops.chunks(file.max_batch()).try_for_each(|group| file.apply(group, true).map(|_| ()))
 }
 
 /// The shape of the volume the file belongs to, from the file alone.

@@ -318,6 +318,7 @@ fn build(
         stats,
         file: cache_file,
         durability: settings.durability,
+        read_only: settings.volume.read_only,
         blocks: resolve_size(&settings.block_cache, geometry, machine_memory()),
     };
     let cache = BlockCache::open(&settings.block_cache, &settings.retry, parts)?;

@@ -130,6 +130,8 @@ pub(crate) struct Config {
     pub(crate) read_ahead_trigger: u32,
     pub(crate) first_backoff: Micros,
     pub(crate) longest_backoff: Micros,
+    /// Nothing is ever stored: dirty blocks from the cache file are shown, and stay in it.
+    pub(crate) read_only: bool,
     /// With a cache file.
     pub(crate) file: Option<FileConfig>,
 }

@@ -113,6 +113,8 @@ impl Core {
             in_file.etag = etag;
         }
         if state == State::Dirty {
+            // It never goes away: what the settings ask for must still fit beside it.
+            self.config.capacity += u32::from(self.config.read_only);
             self.sequence += 1;
             let sequence = self.sequence;
             self.begin_pending(index, sequence, 0);

@@ -86,6 +86,7 @@ fn config(blocks: u32, capacity: u32, max_dirty: u32, threads: u32) -> Config {
         read_ahead_trigger: 2,
         first_backoff: 100,
         longest_backoff: 3000,
+        read_only: false,
         file: None,
     }
 }
