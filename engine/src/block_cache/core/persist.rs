@@ -460,11 +460,7 @@ impl Core {
             self.in_file.resize(at + 1, InFile::NOTHING);
         }
         self.in_file[at] = InFile::NOTHING;
-        // An eviction not yet carried to the file: the slot is still this block's.
-        let block = self.entry(index).block.0;
-        if let Some((slot, _)) = self.file.drops.remove(&block) {
-            self.in_file[at].slot = slot;
-        }
+        // The slot of an eviction not yet carried to the file is not taken over: its record may still say dirty.
         self.recount(index);
     }
 
