@@ -40,13 +40,13 @@ impl Barrier {
         !self.waiting.is_empty()
     }
 
-    /// Tickets of the flushes that are done.
-    pub(crate) fn settle(&mut self, living: usize, alive: impl Fn(u64, u32) -> bool) -> Vec<Ticket> {
+    /// Tickets of the flushes that are done: those below the smallest pending number and `limit`.
+    pub(crate) fn settle(&mut self, living: usize, limit: u64, alive: impl Fn(u64, u32) -> bool) -> Vec<Ticket> {
         self.pending.tidy(living, &alive);
         if self.waiting.is_empty() {
             return Vec::new();
         }
-        let first = self.first(alive).unwrap_or(u64::MAX);
+        let first = self.first(alive).unwrap_or(u64::MAX).min(limit);
         let done = self.waiting.iter().take_while(|(number, _)| *number < first).count();
         self.waiting.drain(..done).map(|(_, ticket)| ticket).collect()
     }

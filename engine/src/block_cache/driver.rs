@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::ticket::Ticket;
 use crate::clock::{self, Instant};
 use crate::cpu::Cpu;
 use crate::data::BlockData;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::geometry::BlockNumber;
 use crate::stats::Stats;
 use crate::store::{BlockStore, Expect, Fetched};
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) file: Option<Arc<CacheFile>>,
     poll: Notify,
     pub(super) persist: Notify,
+    closing: AtomicBool,
     epoch: Instant,
     runtime: Handle,
 }
@@ -43,14 +45,26 @@ pub(super) struct Guarded {
 }
 
 /// Resolves when its ticket is called.
-pub(super) struct Waiter(oneshot::Receiver<Wake>);
+pub(super) struct Waiter {
+    called: oneshot::Receiver<Wake>,
+    shared: Arc<Shared>,
+}
 
 impl Future for Waiter {
     type Output = Wake;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Wake> {
         // A ticket is dropped uncalled only together with the cache.
-        Pin::new(&mut self.0).poll(context).map(|wake| wake.unwrap_or(Wake::Retry))
+        Pin::new(&mut self.called).poll(context).map(|wake| wake.unwrap_or(Wake::Retry))
+    }
+}
+
+impl Drop for Waiter {
+    /// Called, and gone before it looked: the room it was let in for is the next one's.
+    fn drop(&mut self) {
+        if self.called.try_recv().is_ok() {
+            self.shared.step(|core, _| core.pass_on_room());
+        }
     }
 }
 
@@ -78,6 +92,7 @@ impl Shared {
             file,
             poll: Notify::new(),
             persist: Notify::new(),
+            closing: AtomicBool::new(false),
             epoch: clock::now(),
             runtime: Handle::current(),
         }
@@ -109,12 +124,22 @@ impl Shared {
         let answer = call(&mut guarded.core, now).map(|ticket| {
             let (sender, receiver) = oneshot::channel();
             guarded.waiting.insert(ticket, sender);
-            Waiter(receiver)
+            Waiter { called: receiver, shared: self.clone() }
         });
         if guarded.core.has_effects() {
             self.carry_out(guarded);
         }
         answer
+    }
+
+    /// Tells the persister to carry what there is, and to end.
+    pub(super) fn close_persister(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.persist.notify_one();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     fn now(&self) -> Micros {
@@ -170,9 +195,7 @@ impl Shared {
                 self.runtime.spawn(async move {
                     let blocks = items.iter().map(|(_, block)| *block).collect();
                     let results = shared.store.delete_many(blocks).await;
-                    debug_assert_eq!(results.len(), items.len());
-                    let results =
-                        items.into_iter().zip(results).map(|((index, _), (_, result))| (index, result)).collect();
+                    let results = match_up(&items, results);
                     shared.step(|core, now| core.deleted(results, now));
                 });
             }
@@ -232,6 +255,13 @@ impl Shared {
             }
         }
     }
+}
+
+/// Answers in the order of the items; the store may answer in any.
+fn match_up(items: &[(u32, BlockNumber)], results: Vec<(BlockNumber, Result<()>)>) -> Vec<(u32, Result<()>)> {
+    let mut results: HashMap<BlockNumber, Result<()>> = results.into_iter().collect();
+    let unanswered = || Err(Error::transient("the store did not answer for this block"));
+    items.iter().map(|(index, block)| (*index, results.remove(block).unwrap_or_else(unanswered))).collect()
 }
 
 /// Starts what is due, sleeps until the next is.

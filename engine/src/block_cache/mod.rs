@@ -37,14 +37,14 @@ use tokio::task::JoinHandle;
 use self::buffer::Buffer;
 pub use self::buffer::{HeldBytes, HitBytes};
 use self::content::{Base, COPY_LIMIT};
-use self::core::{Access, Blocked, Core, Wake, Want};
+use self::core::{Access, Blocked, Core, Purpose, Wake, Want};
 use self::disk::{CacheFile, Loaded};
 use self::driver::Shared;
 pub use self::sizing::{CacheBlocks, resolve_size};
 use self::ticket::Ticket;
 use crate::cpu::Cpu;
 use crate::error::Result;
-use crate::geometry::{BlockNumber, Geometry, Piece};
+use crate::geometry::{BlockNumber, Geometry, Piece, SECTOR};
 use crate::settings::{BlockCacheSettings, Durability, RetrySettings};
 use crate::stats::Stats;
 use crate::store::BlockStore;
@@ -62,6 +62,8 @@ pub struct CacheParts {
     pub stats: Arc<Stats>,
     pub file: Option<OpenFile>,
     pub durability: Durability,
+    /// Stores nothing, not even what a crash left in the cache file.
+    pub read_only: bool,
     /// Capacity in blocks, from [`resolve_size`].
     pub blocks: CacheBlocks,
 }
@@ -71,15 +73,17 @@ pub struct BlockCache {
     shared: Arc<Shared>,
     geometry: Geometry,
     sync: bool,
+    read_only: bool,
     durability: Durability,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    driver: JoinHandle<()>,
+    persister: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl BlockCache {
     /// Opens the cache and starts its driver on the current runtime.
     pub fn open(settings: &BlockCacheSettings, retry: &RetrySettings, parts: CacheParts) -> Result<Self> {
         let geometry = parts.store.geometry();
-        let config = sizing::config(settings, retry, geometry, parts.blocks, parts.file.is_some());
+        let config = sizing::config(settings, retry, geometry, parts.blocks, parts.read_only, parts.file.is_some());
         let mut core = Core::new(config, parts.stats.clone());
         let file = match parts.file {
             Some(OpenFile { file, loaded }) => {
@@ -95,11 +99,18 @@ impl BlockCache {
             None => None,
         };
         let shared = Arc::new(Shared::new(core, parts.store, parts.cpu, parts.stats, file));
-        let mut tasks = vec![tokio::spawn(driver::drive(shared.clone()))];
-        if shared.file.is_some() {
-            tasks.push(tokio::spawn(persister::run(shared.clone(), settings.write_delay)));
-        }
-        Ok(Self { shared, geometry, sync: settings.sync, durability: parts.durability, tasks: Mutex::new(tasks) })
+        let driver = tokio::spawn(driver::drive(shared.clone()));
+        let persister =
+            shared.file.is_some().then(|| tokio::spawn(persister::run(shared.clone(), settings.write_delay)));
+        Ok(Self {
+            shared,
+            geometry,
+            sync: settings.sync,
+            read_only: parts.read_only,
+            durability: parts.durability,
+            driver,
+            persister: Mutex::new(persister),
+        })
     }
 
     pub fn try_read<'a>(&self, offset: u64, len: usize, scratch: &'a mut Vec<u8>) -> Option<Result<HitBytes<'a>>> {
@@ -174,6 +185,7 @@ impl BlockCache {
 
     pub async fn flush(&self) -> Result<()> {
         match self.durability {
+            _ if self.read_only => Ok(()),
             Durability::None => Ok(()),
             Durability::Journal if self.shared.lock().has_file() => match self.flush_file().await {
                 Ok(()) => Ok(()),
@@ -214,17 +226,19 @@ impl BlockCache {
     /// Stores everything, for as long as it takes, then stops.
     pub async fn close(&self) -> Result<()> {
         self.shared.step(|core, _| core.drain());
-        while let Err(error) = self.flush_store().await {
+        while !self.read_only
+            && let Err(error) = self.flush_store().await {
             let dirty = self.shared.lock().dirty();
             tracing::error!("{dirty} blocks are still not stored, trying on: {error}");
             let pause = self.shared.lock().longest_backoff();
             crate::clock::sleep(pause).await;
         }
-        for task in self.tasks.lock().drain(..) {
-            task.abort();
-        }
-        if let Some(file) = &self.shared.file {
-            persister::carry_all(&self.shared, file).await;
+        self.driver.abort();
+        self.shared.close_persister();
+        let persister = self.persister.lock().take();
+        if let Some(persister) = persister {
+            // Never aborted here: a group under way must come back, or what it did to the file is forgotten.
+            let _ = persister.await;
         }
         let synced = self.shared.store.sync().await;
         self.shared.store.close().await;
@@ -346,7 +360,7 @@ impl BlockCache {
                     Want::Zero => Err(Ok(Some(Base::Zero))),
                     Want::Failed(error) => Err(Err(error)),
                     Want::Wait(ticket) => Ok(ticket),
-                    Want::NoRoom => Ok(core.wait_for_room(queued)),
+                    Want::NoRoom => Ok(core.wait_for_room(queued, Purpose::Read)),
                 }
             });
             let waiter = match waiter {
@@ -379,14 +393,24 @@ impl BlockCache {
                 None => tokio::task::yield_now().await,
                 Some(Blocked::Room) => {
                     let again = queued && taken == 0;
-                    let waiter = self.shared.step_waiting(|core, _| Ok::<_, ()>(core.wait_for_room(again)));
+                    let waiter = self.shared.step_waiting(|core, _| {
+                        let ticket = core.wait_for_room(again, Purpose::Write);
+                        // There may be room since the look above, and nobody else to say so.
+                        core.pass_on_room();
+                        Ok::<_, ()>(ticket)
+                    });
                     if let Ok(waiter) = waiter {
                         waiter.await;
                     }
                     queued = true;
                 }
                 Some(Blocked::Bytes(piece)) => {
-                    self.wait_for(piece).await?;
+                    let waited = self.wait_for(piece).await;
+                    // Whole sectors need no old bytes, so a failed verification of those does not fail the write.
+                    let sector = u64::from(SECTOR);
+                    if !((offset + done).is_multiple_of(sector) && (offset + len).is_multiple_of(sector)) {
+                        waited?;
+                    }
                     queued = true;
                 }
             }
@@ -409,8 +433,9 @@ impl BlockCache {
     }
 
     fn write_piece(&self, piece: Piece, bytes: Option<&[u8]>, queued: bool) -> (u32, Option<Blocked>) {
-        let known_zero = self.shared.store.known_zero(piece.block);
-        let access = |now| Access { now, known_zero, queued };
+        // Asked under the lock: between the question and the write another writer's data may be stored and evicted.
+        let store = &self.shared.store;
+        let access = |now| Access { now, known_zero: store.known_zero(piece.block), queued };
         let whole = piece.len == self.geometry.block_size();
         let large = piece.len as usize > COPY_LIMIT;
         if whole && (bytes.is_none() || large && self.shared.lock().wants_new_base(piece.block)) {
@@ -464,8 +489,9 @@ impl BlockCache {
 impl Drop for BlockCache {
     /// Without [`BlockCache::close`]: as after a crash, nothing more is stored.
     fn drop(&mut self) {
-        for task in self.tasks.lock().drain(..) {
-            task.abort();
+        self.driver.abort();
+        if let Some(persister) = self.persister.lock().take() {
+            persister.abort();
         }
     }
 }

@@ -13,13 +13,15 @@ use crate::clock;
 /// Bytes of one group: enough for sequential writing, little enough for a flush to slip in soon.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// Runs for the life of the cache. Without a flush waiting it rests `pause` between groups, so that a block rewritten
+/// Runs until [`Shared::close_persister`], then carries the rest. Without a flush waiting it rests `pause` between groups, so that a block rewritten
 /// again and again is not written to the file as often.
 pub(super) async fn run(shared: Arc<Shared>, pause: Duration) {
     let Some(file) = shared.file.clone() else { return };
     loop {
-        shared.persist.notified().await;
-        if !shared.lock().wants_durable() {
+        if !shared.is_closing() {
+            shared.persist.notified().await;
+        }
+        if !shared.lock().wants_durable() && !shared.is_closing() {
             let called = shared.persist.notified();
             tokio::pin!(called);
             let deadline = clock::now() + pause;
@@ -29,18 +31,22 @@ pub(super) async fn run(shared: Arc<Shared>, pause: Duration) {
                     () = &mut called => {}
                     () = clock::sleep_until(deadline) => break,
                 }
-                if shared.lock().wants_durable() {
+                if shared.lock().wants_durable() || shared.is_closing() {
                     break;
                 }
                 called.set(shared.persist.notified());
             }
         }
+        let closing = shared.is_closing();
         carry_all(&shared, &file).await;
+        if closing {
+            return;
+        }
     }
 }
 
 /// Carries everything there is, and makes it durable.
-pub(super) async fn carry_all(shared: &Arc<Shared>, file: &Arc<CacheFile>) {
+async fn carry_all(shared: &Arc<Shared>, file: &Arc<CacheFile>) {
     let mut held_over = None;
     loop {
         let items = gather(shared, file.max_batch(), &mut held_over).await;
@@ -57,17 +63,19 @@ pub(super) async fn carry_all(shared: &Arc<Shared>, file: &Arc<CacheFile>) {
         let no_room = result.as_ref().is_ok_and(|slots| {
             slots.iter().zip(&items).any(|(slot, item)| slot.is_none() && matches!(item.change, Change::Put { .. }))
         });
-        shared.step(|core, _| core.persisted(&items, result));
+        shared.step(|core, _| core.persisted(&items, result, durable));
         if no_room && held_over.is_none() {
             break;
         }
     }
     // The file keeps undurable records back; a killed process would lose them.
-    if !file.is_failed() {
+    if shared.lock().wants_sync() {
         let target = file.clone();
-        if let Err(error) = shared.cpu.block(move || target.sync()).await {
-            tracing::error!("{error}");
+        let result = shared.cpu.block(move || target.sync()).await;
+        if let Err(error) = &result {
+            tracing::error!("{error}; going on without the cache file");
         }
+        shared.step(|core, _| core.synced(result));
     }
 }
 

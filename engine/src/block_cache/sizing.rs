@@ -38,6 +38,7 @@ pub(super) fn config(
     retry: &RetrySettings,
     geometry: Geometry,
     blocks: CacheBlocks,
+    read_only: bool,
     file: bool,
 ) -> Config {
     let capacity = blocks.total.max(1);
@@ -56,6 +57,7 @@ pub(super) fn config(
         read_ahead_trigger: settings.read_ahead_trigger,
         first_backoff: micros(retry.initial_pause).max(1),
         longest_backoff: micros(retry.longest_backoff).max(1),
+        read_only,
         file: file.then_some(FileConfig { memory: blocks.memory.max(1) }),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Shape;
-use crate::block_cache::disk::{BlockRecord, CacheFile, FileDisk, Identity, Loaded, OpenOptions};
+use crate::block_cache::disk::{BlockRecord, CacheDisk, CacheFile, Change, FileDisk, Identity, Loaded, OpenOptions};
 use crate::block_cache::{OpenFile, resolve_size};
 use crate::error::{Error, Result};
 use crate::mount_lock::MountLock;
@@ -13,10 +13,20 @@ use crate::settings::{Durability, Location, Settings};
 /// A cache file and what it held, before the mount is sure to happen.
 pub(super) type Opened = Option<(Arc<CacheFile>, Loaded)>;
 
-/// Opens the file the settings name, if they name one, and reads what it holds.
-pub(super) fn open(settings: &Settings, shape: &Shape, keys: Option<&Keys>) -> Result<Opened> {
-    let Some(path) = settings.block_cache.file.as_ref().filter(|_| !settings.volume.shared_disk) else {
+/// Opens the file on `disk`, or the one the settings name, if they name one, and reads what it holds.
+pub(super) fn open(
+    settings: &Settings,
+    shape: &Shape,
+    keys: Option<&Keys>,
+    disk: Option<Arc<dyn CacheDisk>>,
+) -> Result<Opened> {
+    if settings.volume.shared_disk {
         return Ok(None);
+    }
+    let disk = match (disk, &settings.block_cache.file) {
+        (Some(disk), _) => disk,
+        (None, Some(path)) => Arc::new(FileDisk::open(path, settings.block_cache.file_advise)?),
+        (None, None) => return Ok(None),
     };
     let location = location(settings);
     let identity = Identity {
@@ -25,10 +35,9 @@ pub(super) fn open(settings: &Settings, shape: &Shape, keys: Option<&Keys>) -> R
         geometry: shape.geometry,
         hashed_names: shape.naming.hashed(),
     };
-    let disk = FileDisk::open(path, settings.block_cache.file_advise)?;
     let blocks = resolve_size(&settings.block_cache, shape.geometry, super::machine_memory());
     let options = OpenOptions { accept_loss: settings.volume.force };
-    let (file, loaded) = CacheFile::open(Arc::new(disk), &identity, blocks.total, options)?;
+    let (file, loaded) = CacheFile::open(disk, &identity, blocks.total, options)?;
     Ok(Some((Arc::new(file), loaded)))
 }
 
@@ -48,7 +57,7 @@ pub(super) fn take(settings: &Settings, opened: Opened, lock: Option<&MountLock>
                  --block-cache-recover-dirty-blocks stores them now, --force gives them up"
             )));
         }
-        loaded.blocks.retain(|block| block.record != BlockRecord::Dirty);
+        give_up_dirty(&file, &mut loaded)?;
         loaded.notices.push(format!("gave up {dirty} unstored blocks of the cache file, because of --force"));
     } else if dirty > 0 {
         loaded.notices.push(format!("storing {dirty} blocks that the last mount could not store"));
@@ -57,6 +66,15 @@ pub(super) fn take(settings: &Settings, opened: Opened, lock: Option<&MountLock>
         file.set_token(lock.and_then(MountLock::token).unwrap_or(1))?;
     }
     Ok(Some(OpenFile { file, loaded }))
+}
+
+/// The dirty blocks go from the file, durably: kept, they would be taken for unstored ones after the next crash.
+fn give_up_dirty(file: &CacheFile, loaded: &mut Loaded) -> Result<()> {
+    let (dirty, kept): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut loaded.blocks).into_iter().partition(|block| block.record == BlockRecord::Dirty);
+    loaded.blocks = kept;
+    let drops: Vec<Change> = dirty.iter().map(|lost| Change::Drop { block: lost.block, slot: lost.slot }).collect();
+    drops.chunks(file.max_batch()).try_for_each(|group| file.apply(group, true).map(|_| ()))
 }
 
 /// The shape of the volume the file belongs to, from the file alone.

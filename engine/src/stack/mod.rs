@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rand::RngExt;
 use secrecy::SecretString;
 
-use crate::block_cache::disk::CacheFile;
+use crate::block_cache::disk::{CacheDisk, CacheFile};
 use crate::block_cache::{BlockCache, CacheParts, OpenFile, resolve_size};
 use crate::clock;
 use crate::cpu::Cpu;
@@ -75,6 +75,11 @@ impl Stack {
     /// # Errors
     /// With a message for the user; nothing has changed in the store then.
     pub async fn open(settings: &Settings, parts: Parts) -> Result<Stack> {
+        Self::open_on(settings, parts, None).await
+    }
+
+    /// As [`Stack::open`], with the cache file on this disk instead of at the path the settings name.
+    pub async fn open_on(settings: &Settings, parts: Parts, disk: Option<Arc<dyn CacheDisk>>) -> Result<Stack> {
         let stats = Arc::<Stats>::default();
         let keys = derive_keys(settings, parts.password.as_ref())?;
         if settings.block_cache.offline {
@@ -84,7 +89,7 @@ impl Stack {
         let resolved = resolve(&backend, settings, keys.as_ref()).await?;
         let codec = Codec::new(&settings.codec, resolved.geometry, keys.clone())?;
         let shape = Shape { geometry: resolved.geometry, naming: resolved.naming.clone(), is_new: resolved.is_new };
-        let opened = cache_file::open(settings, &shape, keys.as_deref())?;
+        let opened = cache_file::open(settings, &shape, keys.as_deref(), disk)?;
         let cached_token = opened.as_ref().map(|(_, loaded)| loaded.token).filter(|token| *token != 0);
         let mut notices = resolved.notices.clone();
         let lock = match settings.location {
@@ -139,7 +144,7 @@ impl Stack {
         // What a crash left is stored on reconnecting: being offline is no reason to lose it.
         settings.block_cache.recover_dirty = true;
         let codec = Codec::new(&settings.codec, shape.geometry, keys.clone())?;
-        let Some((file, mut loaded)) = cache_file::open(&settings, &shape, keys.as_deref())? else {
+        let Some((file, mut loaded)) = cache_file::open(&settings, &shape, keys.as_deref(), None)? else {
             return Err(Error::config("--offline mounts from a cache file; name it: --block-cache-file=FILE"));
         };
         loaded.notices.push("mounted offline, from the cache file; joining the store when it answers".into());
@@ -266,7 +271,11 @@ fn build_backend(settings: &Settings, parts: &Parts, stats: &Arc<Stats>) -> Resu
         (None, Location::Bucket(bucket)) => Arc::new(s3_backend(bucket, settings, parts, stats)?),
     };
     let backend = with_test_troubles(backend, &settings.test);
-    Ok(Arc::new(Retrying::new(backend, settings.retry.clone(), stats.clone())))
+    let (retry, stats) = (settings.retry.clone(), stats.clone());
+    Ok(Arc::new(match settings.test.seed {
+        Some(seed) => Retrying::with_seed(backend, retry, stats, seed),
+        None => Retrying::new(backend, retry, stats),
+    }))
 }
 
 /// `--test-delays` and `--test-errors`.
@@ -353,6 +362,7 @@ fn build(
         stats,
         file: cache_file,
         durability: settings.durability,
+        read_only: settings.volume.read_only,
         blocks: resolve_size(&settings.block_cache, geometry, machine_memory()),
     };
     let cache = BlockCache::open(&settings.block_cache, &settings.retry, parts)?;

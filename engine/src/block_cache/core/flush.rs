@@ -26,7 +26,7 @@ impl Core {
     pub(super) fn settle_flushes(&mut self) {
         let table = &self.table;
         let alive = |sequence, index: u32| table.entries[index as usize].pending == sequence;
-        let done = self.stored.settle(self.dirty as usize, alive);
+        let done = self.stored.settle(self.dirty as usize, u64::MAX, alive);
         self.effects.extend(done.into_iter().map(|ticket| Effect::Wake(ticket, Wake::Flushed)));
     }
 

@@ -66,6 +66,13 @@ pub(crate) enum Wake {
     Failed(Error),
 }
 
+/// What room is wanted for. Readers do not wait for the dirty limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Read,
+    Write,
+}
+
 /// What the core asks for.
 pub(crate) enum Effect {
     Wake(Ticket, Wake),
@@ -123,6 +130,8 @@ pub(crate) struct Config {
     pub(crate) read_ahead_trigger: u32,
     pub(crate) first_backoff: Micros,
     pub(crate) longest_backoff: Micros,
+    /// Nothing is ever stored: dirty blocks from the cache file are shown, and stay in it.
+    pub(crate) read_only: bool,
     /// With a cache file.
     pub(crate) file: Option<FileConfig>,
 }
@@ -220,7 +229,7 @@ pub(crate) struct Core {
     /// Write-backs, merges and read-aheads in flight.
     background: u32,
     next_ticket: u64,
-    room_waiters: VecDeque<Ticket>,
+    room_waiters: VecDeque<(Ticket, Purpose)>,
     read_ahead: ReadAhead,
     prefetch: VecDeque<u32>,
     /// When the driver looks next by itself.
@@ -327,7 +336,7 @@ impl Core {
 
     /// Entries that can be added without evicting any.
     pub(crate) fn free_room(&self) -> u32 {
-        self.config.capacity - self.len()
+        self.config.capacity.saturating_sub(self.len())
     }
 
     pub(crate) fn threads(&self) -> u32 {
@@ -436,23 +445,24 @@ impl Core {
 
     /// Lets the next one in who waits for room, if there is some. Whoever is let in calls this again when done.
     pub(crate) fn pass_on_room(&mut self) {
-        if !self.room_waiters.is_empty()
-            && self.has_room()
-            && self.may_dirty()
-            && let Some(ticket) = self.room_waiters.pop_front()
-        {
+        if self.room_waiters.is_empty() || !self.has_room() {
+            return;
+        }
+        let may_dirty = self.may_dirty();
+        let next = self.room_waiters.iter().position(|(_, purpose)| may_dirty || *purpose == Purpose::Read);
+        if let Some((ticket, _)) = next.and_then(|at| self.room_waiters.remove(at)) {
             self.effects.push(Effect::Wake(ticket, Wake::Room));
         }
     }
 
     /// Waits for room (a free or evictable entry, and fewer dirty ones than the limit). `again`: was let in, and
     /// found the room gone; keeps its place.
-    pub(crate) fn wait_for_room(&mut self, again: bool) -> Ticket {
+    pub(crate) fn wait_for_room(&mut self, again: bool, purpose: Purpose) -> Ticket {
         let ticket = self.new_ticket();
         if again {
-            self.room_waiters.push_front(ticket);
+            self.room_waiters.push_front((ticket, purpose));
         } else {
-            self.room_waiters.push_back(ticket);
+            self.room_waiters.push_back((ticket, purpose));
         }
         self.stats.block_cache.pressure_waits.increment();
         self.effects.push(Effect::Poll);

@@ -11,6 +11,7 @@ use super::super::content::{Base, COPY_LIMIT, Content, Fold};
 use super::super::disk::{BlockRecord, Change, LoadedBlock, Slot};
 use super::super::oldest::Oldest;
 use super::super::sectors::SectorMask;
+use super::super::recency::NONE as NO_ENTRY;
 use super::{Config, Core, Effect, InFile, NO_SLOT, State, Ticket, Wake};
 use crate::error::Error;
 use crate::etag::ETag;
@@ -53,8 +54,10 @@ pub(super) struct FileState {
     queue: Oldest,
     waiting: u32,
     barrier: Barrier,
-    /// Slots of evicted blocks, by block.
-    drops: BTreeMap<u32, u32>,
+    /// Slots of evicted blocks and the numbers of the evictions, by block.
+    drops: BTreeMap<u32, (u32, u64)>,
+    /// Changes were handed to the file that may not be durable yet.
+    unsynced: bool,
     /// The image of an incomplete block, being copied piece by piece.
     image: Option<Image>,
 }
@@ -70,6 +73,7 @@ impl FileState {
             waiting: 0,
             barrier: Barrier::default(),
             drops: BTreeMap::new(),
+            unsynced: false,
             image: None,
         }
     }
@@ -109,6 +113,8 @@ impl Core {
             in_file.etag = etag;
         }
         if state == State::Dirty {
+            // It never goes away: what the settings ask for must still fit beside it.
+            self.config.capacity += u32::from(self.config.read_only);
             self.sequence += 1;
             let sequence = self.sequence;
             self.begin_pending(index, sequence, 0);
@@ -130,7 +136,9 @@ impl Core {
 
     /// Waits until the file durably holds everything up to now. `None`: it does.
     pub(crate) fn flush_file(&mut self) -> Option<Ticket> {
-        self.first_unpersisted()?;
+        if !self.file.unsynced && self.file.drops.is_empty() && self.first_unpersisted().is_none() {
+            return None;
+        }
         let ticket = self.new_ticket();
         self.file.barrier.wait(self.sequence, ticket);
         self.effects.push(Effect::Persist);
@@ -156,7 +164,8 @@ impl Core {
         if !self.file.enabled {
             return PersistStep::Idle;
         }
-        if let Some((block, slot)) = self.file.drops.pop_first() {
+        if let Some((block, (slot, _))) = self.file.drops.pop_first() {
+            self.file.unsynced = true;
             let change = Change::Drop { block: BlockNumber(block), slot: Slot(slot) };
             return PersistStep::Item(PersistItem { index: None, change });
         }
@@ -183,7 +192,6 @@ impl Core {
             }
             self.in_file[index as usize].pending = 0;
             self.file.waiting -= 1;
-            self.settle_file_flushes();
             return PersistStep::Again;
         }
         self.persist_content(index, clean)
@@ -263,11 +271,28 @@ impl Core {
         let file = &mut self.in_file[index as usize];
         file.carrying = std::mem::take(&mut file.pending);
         self.file.waiting -= 1;
+        self.file.unsynced = true;
         self.pin(index);
     }
 
+    /// Whether the file has something that a power loss would take.
+    pub(crate) fn wants_sync(&self) -> bool {
+        self.file.enabled && (self.file.unsynced || self.wants_durable())
+    }
+
+    /// All changes that came back so far are durable.
+    pub(crate) fn synced(&mut self, result: Result<(), Error>) {
+        match result {
+            Ok(()) => {
+                self.file.unsynced = false;
+                self.settle_file_flushes();
+            }
+            Err(error) => self.file_failed(&[], &error),
+        }
+    }
+
     /// A batch came back: the slots of its `Put`s, in its order.
-    pub(crate) fn persisted(&mut self, items: &[PersistItem], result: Result<Vec<Option<Slot>>, Error>) {
+    pub(crate) fn persisted(&mut self, items: &[PersistItem], result: Result<Vec<Option<Slot>>, Error>, durable: bool) {
         match result {
             Ok(slots) => {
                 for (item, slot) in items.iter().zip(slots) {
@@ -278,8 +303,10 @@ impl Core {
             }
             Err(error) => self.file_failed(items, &error),
         }
-        self.settle_file_flushes();
-        self.shrink_memory();
+        if durable && self.file.enabled {
+            self.synced(Ok(()));
+        }
+        self.shrink_memory(NO_ENTRY);
         self.pass_on_room();
     }
 
@@ -326,23 +353,28 @@ impl Core {
         self.effects.extend(waiting.into_iter().map(|ticket| Effect::Wake(ticket, Wake::Failed(error.clone()))));
     }
 
-    pub(super) fn settle_file_flushes(&mut self) {
+    /// Called when all that came back is durable, and only then.
+    fn settle_file_flushes(&mut self) {
+        let first_drop = self.file.drops.values().map(|(_, sequence)| *sequence).min();
         let in_file = &self.in_file;
         let alive =
             |seq, i: u32| in_file.get(i as usize).is_some_and(|f: &InFile| f.pending == seq || f.carrying == seq);
-        let done = self.file.barrier.settle(self.file.waiting as usize + 64, alive);
+        let done = self.file.barrier.settle(self.file.waiting as usize + 64, first_drop.unwrap_or(u64::MAX), alive);
         self.effects.extend(done.into_iter().map(|ticket| Effect::Wake(ticket, Wake::Flushed)));
     }
 
     /// The content of an entry is no longer that of its slot.
     pub(super) fn content_changed(&mut self, index: u32) {
         self.recount(index);
+        if let Some(file) = self.in_file.get_mut(index as usize) {
+            // Also without a working file: what differs from its slot must not leave memory.
+            file.current = false;
+        }
         if !self.file.enabled {
             return;
         }
-        self.in_file[index as usize].current = false;
         self.enqueue(index);
-        self.shrink_memory();
+        self.shrink_memory(index);
     }
 
     /// The entry became clean; its record may still call it dirty.
@@ -369,13 +401,13 @@ impl Core {
         let file = &mut self.in_file[index as usize];
         if std::mem::take(&mut file.pending) != 0 && self.file.enabled {
             self.file.waiting -= 1;
-            self.settle_file_flushes();
+            self.effects.push(Effect::Persist);
         }
     }
 
     pub(super) fn memory_grew(&mut self, index: u32) {
         self.recount(index);
-        self.shrink_memory();
+        self.shrink_memory(index);
     }
 
     fn recount(&mut self, index: u32) {
@@ -388,8 +420,9 @@ impl Core {
         self.file.resident = self.file.resident + u32::from(resident) - u32::from(was);
     }
 
-    /// Blocks whose content is in the file leave memory, those not used lately first.
-    fn shrink_memory(&mut self) {
+    /// Blocks whose content is in the file leave memory, those not used lately first. Not `but`, which has just come for
+    /// somebody who waits: it would go before he looks, and come, and go.
+    fn shrink_memory(&mut self, but: u32) {
         let mut steps = 2 * self.table.entries.len();
         while self.file.resident > self.file.memory && steps > 0 {
             steps -= 1;
@@ -397,7 +430,7 @@ impl Core {
             self.file.hand = index + 1;
             let current = self.in_file[index as usize].current;
             let entry = self.entry_mut(index);
-            if std::mem::take(&mut entry.referenced) {
+            if std::mem::take(&mut entry.referenced) || index == but {
                 continue;
             }
             let resting = matches!(entry.state, State::Clean | State::Dirty) && entry.pins == 0;
@@ -427,11 +460,7 @@ impl Core {
             self.in_file.resize(at + 1, InFile::NOTHING);
         }
         self.in_file[at] = InFile::NOTHING;
-        // An eviction not yet carried to the file: the slot is still this block's.
-        let block = self.entry(index).block.0;
-        if let Some(slot) = self.file.drops.remove(&block) {
-            self.in_file[at].slot = slot;
-        }
+        // The slot of an eviction not yet carried to the file is not taken over: its record may still say dirty.
         self.recount(index);
     }
 
@@ -443,10 +472,12 @@ impl Core {
         self.file.resident -= u32::from(file.resident);
         self.file.waiting -= u32::from(file.pending != 0 && self.file.enabled);
         if file.slot != NO_SLOT && self.file.enabled {
-            self.file.drops.insert(self.entry(index).block.0, file.slot);
+            self.sequence += 1;
+            self.file.drops.insert(self.entry(index).block.0, (file.slot, self.sequence));
+            self.effects.push(Effect::Persist);
+        } else if self.wants_durable() {
             self.effects.push(Effect::Persist);
         }
-        self.settle_file_flushes();
     }
 
     /// A load of the entry's slot begins outside a reader's.

@@ -46,7 +46,7 @@ impl Core {
         let timeout = self.drop_unused(now);
         let due = self.first_ready().map(|index| self.due_at(self.entry(index).time).max(now + 1));
         // With all slots taken a completion comes first, and polls.
-        let due = due.filter(|_| self.background < self.config.threads);
+        let due = due.filter(|_| self.background < self.config.threads && !self.config.read_only);
         let retry = self.retries.first().map(|(at, _)| *at);
         let next = [due, retry, timeout].into_iter().flatten().min();
         self.poll_at = next.unwrap_or(Micros::MAX);
@@ -74,7 +74,7 @@ impl Core {
     }
 
     fn pick(&mut self, now: Micros) -> Option<u32> {
-        let index = self.first_ready()?;
+        let index = self.first_ready().filter(|_| !self.config.read_only)?;
         let entry = self.entry(index);
         let pressed = !self.room_waiters.is_empty();
         let due = self.draining || pressed || entry.pending <= self.stored.urgent() || self.due_at(entry.time) <= now;
@@ -202,7 +202,8 @@ impl Core {
         let entry = self.entry_mut(index);
         entry.content.set_base(base);
         entry.state = State::Staging;
-        self.memory_grew(index);
+        // The file has an incomplete image at best.
+        self.content_changed(index);
         self.wake_all(index, &Wake::Retry);
         if !worked {
             // Only a reader's fetch, overtaken by a write: no task carries it on.
@@ -396,6 +397,7 @@ impl Core {
                 return Some(at);
             }
             self.remove(oldest);
+            self.pass_on_room();
         }
     }
 }

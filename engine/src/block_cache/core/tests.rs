@@ -86,6 +86,7 @@ fn config(blocks: u32, capacity: u32, max_dirty: u32, threads: u32) -> Config {
         read_ahead_trigger: 2,
         first_backoff: 100,
         longest_backoff: 3000,
+        read_only: false,
         file: None,
     }
 }
@@ -168,13 +169,13 @@ impl Harness {
                 }
             }
             Err(super::Blocked::Room) => {
-                let ticket = self.core.wait_for_room(queued);
+                let ticket = self.core.wait_for_room(queued, Purpose::Write);
                 self.writers.insert(ticket, write);
             }
             Err(super::Blocked::Bytes(piece)) => match self.core.want(piece, self.now, false) {
                 Want::Wait(ticket) => drop(self.writers.insert(ticket, write)),
                 Want::NoRoom => {
-                    let ticket = self.core.wait_for_room(queued);
+                    let ticket = self.core.wait_for_room(queued, Purpose::Read);
                     self.writers.insert(ticket, write);
                 }
                 Want::Failed(_) => self.errors += 1,
@@ -206,7 +207,7 @@ impl Harness {
         match self.core.want(piece, self.now, false) {
             Want::Wait(ticket) => drop(self.readers.insert(ticket, (block, cell, since))),
             Want::NoRoom => {
-                let ticket = self.core.wait_for_room(false);
+                let ticket = self.core.wait_for_room(false, Purpose::Read);
                 self.readers.insert(ticket, (block, cell, since));
             }
             Want::Failed(_) => self.errors += 1,
