@@ -1,17 +1,19 @@
 //! A child process that runs until told otherwise, with its output kept for the failure message.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
 use crate::run::show;
 use crate::wait::until;
 
-/// A running child. Killed and reaped when dropped.
+/// A running child. Killed and reaped when dropped, and by the kernel when the thread that started it ends without
+/// dropping it (the test program was killed).
 pub struct Daemon {
     child: Child,
     name: String,
@@ -23,6 +25,10 @@ impl Daemon {
     pub fn start(command: &mut Command) -> Result<Self> {
         let log = tempfile::NamedTempFile::new()?;
         let both: File = log.reopen()?;
+        // SAFETY: between fork and exec this makes one system call and touches no memory.
+        unsafe {
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+        }
         let child = command
             .stdin(Stdio::null())
             .stdout(both.try_clone()?)

@@ -78,11 +78,10 @@ fn root() -> PathBuf {
     s3b_testkit::workspace_root()
 }
 
-/// Every Rust file of the workspace, by path from its root, in order.
-fn rust_files(root: &Path) -> Vec<Source> {
+/// Every Rust file below a directory, by path from the workspace's root.
+fn rust_texts(root: &Path, directory: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut directories: Vec<PathBuf> =
-        ["engine", "fuse-frontend", "tuner", "scenarios", "benches"].iter().map(|name| root.join(name)).collect();
+    let mut directories = vec![root.join(directory)];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
@@ -90,12 +89,19 @@ fn rust_files(root: &Path) -> Vec<Source> {
                 directories.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                found.push(Source::new(path.strip_prefix(root).unwrap(), &text));
+                found.push((path.strip_prefix(root).unwrap().to_owned(), text));
             }
         }
     }
-    found.sort_by(|a, b| a.path().cmp(b.path()));
+    found.sort();
     found
+}
+
+/// Every Rust file of the workspace, in order.
+fn rust_files(root: &Path) -> Vec<Source> {
+    let directories = ["engine", "fuse-frontend", "tuner", "scenarios", "benches"];
+    let texts = directories.iter().flat_map(|directory| rust_texts(root, directory));
+    texts.map(|(path, text)| Source::new(path, &text)).collect()
 }
 
 fn complain(complaints: Vec<String>) {
@@ -126,13 +132,56 @@ fn nothing_is_unfinished_and_names_say_something() {
 
 #[test]
 fn modules_stand_in_order() {
-    for package in ["engine", "fuse-frontend", "tuner", "scenarios"] {
+    let mut complaints = Vec::new();
+    for package in ["engine", "fuse-frontend", "tuner", "scenarios", "benches"] {
         let modules = Modules::read(package, &rust_files(&root()));
-        complain(modules.circles());
+        complaints.extend(modules.circles().into_iter().map(|what| format!("{package}: {what}")));
         if package == "engine" {
-            complain(modules.sideways());
+            complaints.extend(modules.sideways());
         }
     }
+    complain(complaints);
+}
+
+#[test]
+fn every_promise_has_a_test_of_its_name() {
+    let promises = fs::read_to_string(root().join("docs/SEMANTICS.md")).unwrap();
+    let names = promised(&promises);
+    assert!(names.len() > 10, "the promises were not found");
+    let mut tests = Vec::new();
+    for directory in ["engine/tests", "fuse-frontend/tests"] {
+        for (_, text) in rust_texts(&root(), directory) {
+            tests.extend(test_names(&text));
+        }
+    }
+    let missing: Vec<&String> = names.iter().filter(|name| !tests.contains(name)).collect();
+    assert!(missing.is_empty(), "docs/SEMANTICS.md promises what no test of that name shows: {missing:?}");
+}
+
+/// The headings of the third level, as names of functions.
+fn promised(markdown: &str) -> Vec<String> {
+    let headings = markdown.lines().filter_map(|line| line.strip_prefix("### "));
+    let words = |heading: &str| -> Vec<String> {
+        let lower = heading.to_lowercase();
+        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    headings.map(|heading| words(heading).join("_")).collect()
+}
+
+/// The functions right below a test attribute.
+fn test_names(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut is_test = false;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            is_test |= line == "#[test]" || line.starts_with("#[tokio::test");
+            continue;
+        }
+        let name = line.split("fn ").nth(1).and_then(|rest| rest.split('(').next());
+        names.extend(name.filter(|_| is_test).map(str::to_owned));
+        is_test = false;
+    }
+    names
 }
 
 #[test]
@@ -161,4 +210,9 @@ fn the_rules_can_be_broken() {
     assert_eq!(broken("struct Commons; mod utility {}"), 0);
     assert_eq!(words(&Source::new("engine/src/utils.rs", "")).len(), 1);
     assert_eq!(head(&Source::new("engine/src/a.rs", &"fn f() {}\n".repeat(11))).len(), 1);
+
+    assert_eq!(promised("## No\n### Kill -9 is survived!\ntext"), ["kill_9_is_survived"]);
+    let text =
+        "#[test]\nfn one() {}\nfn two() {}\n#[tokio::test(start_paused = true)]\n#[cfg(unix)]\nasync fn three() {}";
+    assert_eq!(test_names(text), ["one", "three"]);
 }

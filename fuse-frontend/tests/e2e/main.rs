@@ -5,6 +5,7 @@
 
 mod discard;
 mod durability;
+mod file;
 mod filesystems;
 mod fsx;
 mod interop;
