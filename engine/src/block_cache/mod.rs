@@ -227,7 +227,8 @@ impl BlockCache {
     pub async fn close(&self) -> Result<()> {
         self.shared.step(|core, _| core.drain());
         while !self.read_only
-            && let Err(error) = self.flush_store().await {
+            && let Err(error) = self.flush_store().await
+        {
             let dirty = self.shared.lock().dirty();
             tracing::error!("{dirty} blocks are still not stored, trying on: {error}");
             let pause = self.shared.lock().longest_backoff();
