@@ -240,7 +240,7 @@ impl BlockCache {
             // Never aborted here: a group under way must come back, or what it did to the file is forgotten.
             let _ = persister.await;
         }
-        let synced = self.shared.store.sync().await;
+        let synced = if self.read_only { Ok(()) } else { self.sync_store().await };
         self.shared.store.close().await;
         synced
     }
@@ -462,13 +462,28 @@ impl BlockCache {
 
     async fn flush_store(&self) -> Result<()> {
         self.wait_flushed(|core| core.flush()).await?;
-        // The file must not keep an older dirty version of what is stored: it would be replayed after a crash.
-        if self.shared.lock().has_file()
+        // The file must not keep an older dirty version of what is stored: it would be replayed after a crash. A flush of
+        // the file fails as its disk fills up; then its records alone are put right.
+        while self.shared.lock().has_records()
             && let Err(error) = self.flush_file().await
         {
             tracing::warn!("{error}");
         }
-        self.shared.store.sync().await
+        self.sync_store().await
+    }
+
+    /// As patient as a store: what may heal is waited for.
+    async fn sync_store(&self) -> Result<()> {
+        loop {
+            match self.shared.store.sync().await {
+                Err(error) if error.is_transient() => {
+                    tracing::warn!("{error}");
+                    let pause = self.shared.lock().longest_backoff();
+                    crate::clock::sleep(pause).await;
+                }
+                synced => return synced,
+            }
+        }
     }
 
     async fn flush_file(&self) -> Result<()> {

@@ -13,7 +13,7 @@ use super::super::oldest::Oldest;
 use super::super::sectors::SectorMask;
 use super::super::recency::NONE as NO_ENTRY;
 use super::{Config, Core, Effect, InFile, NO_SLOT, State, Ticket, Wake};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::etag::ETag;
 use crate::geometry::BlockNumber;
 
@@ -45,7 +45,10 @@ struct Image {
 }
 
 pub(super) struct FileState {
+    /// Records can be changed.
     enabled: bool,
+    /// No room for new contents: what is there is read, marked clean and dropped, so that nothing old comes back.
+    full: bool,
     /// Blocks in memory at most.
     memory: u32,
     resident: u32,
@@ -66,6 +69,7 @@ impl FileState {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             enabled: config.file.is_some(),
+            full: false,
             memory: config.file.as_ref().map_or(u32::MAX, |file| file.memory.max(1)),
             resident: 0,
             hand: 0,
@@ -145,7 +149,13 @@ impl Core {
         Some(ticket)
     }
 
+    /// Whether the file takes new contents.
     pub(crate) fn has_file(&self) -> bool {
+        self.file.enabled && !self.file.full
+    }
+
+    /// Whether the file may hold records that must be kept true.
+    pub(crate) fn has_records(&self) -> bool {
         self.file.enabled
     }
 
@@ -190,11 +200,23 @@ impl Core {
                 let change = Change::Clean { block, slot: Slot(file.slot), etag: file.etag };
                 return self.carry(index, change);
             }
-            self.in_file[index as usize].pending = 0;
-            self.file.waiting -= 1;
+            self.stays_as_it_is(index);
+            return PersistStep::Again;
+        }
+        if self.file.full {
+            // A dirty block's older version stays until a newer one is stored.
+            if clean && file.slot != NO_SLOT {
+                return self.carry(index, Change::Drop { block, slot: Slot(file.slot) });
+            }
+            self.stays_as_it_is(index);
             return PersistStep::Again;
         }
         self.persist_content(index, clean)
+    }
+
+    fn stays_as_it_is(&mut self, index: u32) {
+        self.in_file[index as usize].pending = 0;
+        self.file.waiting -= 1;
     }
 
     fn persist_content(&mut self, index: u32, clean: bool) -> PersistStep {
@@ -291,8 +313,15 @@ impl Core {
         }
     }
 
-    /// A batch came back: the slots of its `Put`s, in its order.
-    pub(crate) fn persisted(&mut self, items: &[PersistItem], result: Result<Vec<Option<Slot>>, Error>, durable: bool) {
+    /// A batch came back: the slots of its `Put`s, in its order. `broken`: the file takes no changes at all any more.
+    pub(crate) fn persisted(
+        &mut self,
+        items: &[PersistItem],
+        result: Result<Vec<Option<Slot>>, Error>,
+        durable: bool,
+        broken: bool,
+    ) {
+        let failed = result.is_err();
         match result {
             Ok(slots) => {
                 for (item, slot) in items.iter().zip(slots) {
@@ -301,9 +330,12 @@ impl Core {
                     }
                 }
             }
+            Err(error) if error.kind() == ErrorKind::NoSpace && !broken && brings_contents(items) => {
+                self.file_is_full(items, &error);
+            }
             Err(error) => self.file_failed(items, &error),
         }
-        if durable && self.file.enabled {
+        if durable && !failed {
             self.synced(Ok(()));
         }
         self.shrink_memory(NO_ENTRY);
@@ -329,13 +361,42 @@ impl Core {
                 file.recorded_dirty = *record == BlockRecord::Dirty;
             }
             Change::Clean { .. } => file.recorded_dirty = false,
-            Change::Drop { .. } => {}
+            Change::Drop { .. } => {
+                file.slot = NO_SLOT;
+                file.recorded_dirty = false;
+            }
         }
         self.unpin(index);
         // Stored while its dirty content was on its way to the file.
         if self.entry(index).state == State::Clean && self.in_file[index as usize].recorded_dirty {
             self.record_changed(index);
         }
+    }
+
+    /// Nothing of the batch counts; what it was to say of stored and evicted blocks is said again, without contents.
+    fn file_is_full(&mut self, items: &[PersistItem], error: &Error) {
+        self.file.full = true;
+        for item in items {
+            match (item.index, &item.change) {
+                (Some(index), _) => {
+                    self.in_file[index as usize].carrying = 0;
+                    self.unpin(index);
+                    self.enqueue(index);
+                }
+                (None, Change::Drop { block, slot }) => {
+                    self.sequence += 1;
+                    self.file.drops.insert(block.0, (slot.0, self.sequence));
+                }
+                (None, _) => {}
+            }
+        }
+        self.fail_file_flushes(error);
+    }
+
+    fn fail_file_flushes(&mut self, error: &Error) {
+        let error = error.clone().context("the cache file is out of use");
+        let waiting = self.file.barrier.fail(0);
+        self.effects.extend(waiting.into_iter().map(|ticket| Effect::Wake(ticket, Wake::Failed(error.clone()))));
     }
 
     /// The file takes no more: the cache goes on in memory alone. What only the file has stays readable.
@@ -348,9 +409,7 @@ impl Core {
         for file in &mut self.in_file {
             file.pending = 0;
         }
-        let error = error.clone().context("the cache file is out of use");
-        let waiting = self.file.barrier.fail(0);
-        self.effects.extend(waiting.into_iter().map(|ticket| Effect::Wake(ticket, Wake::Failed(error.clone()))));
+        self.fail_file_flushes(error);
     }
 
     /// Called when all that came back is durable, and only then.
@@ -448,7 +507,7 @@ impl Core {
 
     /// Without a working file, memory is all there is.
     pub(super) fn must_evict_for_memory(&self) -> bool {
-        self.config.file.is_some() && !self.file.enabled && !self.memory_has_room()
+        self.config.file.is_some() && !self.has_file() && !self.memory_has_room()
     }
 
     pub(super) fn file_inserted(&mut self, index: u32) {
@@ -510,4 +569,8 @@ impl Core {
             file.etag = etag;
         }
     }
+}
+
+fn brings_contents(items: &[PersistItem]) -> bool {
+    items.iter().any(|item| matches!(item.change, Change::Put { .. }))
 }
