@@ -50,8 +50,8 @@ fn headings_and_tests_match_one_to_one() {
         let elsewhere: Vec<&str> = body.lines().filter_map(|line| line.strip_prefix("Test: `")?.strip_suffix('`')).collect();
         for named in &elsewhere {
             let (path, name) = named.rsplit_once("::").unwrap();
-            let found = tests_of(&fs::read_to_string(root.join(path)).unwrap_or_default());
-            assert!(found.contains(name), "«{heading}» names {named}, which is not a test");
+            let text = fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("«{heading}»: {path}: {error}"));
+            assert!(tests_of(&text).contains(name), "«{heading}» names {named}, which is not a test");
         }
         if elsewhere.is_empty() {
             assert!(tests.remove(&test_name(heading)), "«{heading}» has no test {}", test_name(heading));
