@@ -6,11 +6,13 @@
 use std::io;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fuser::{Config, MountOption, Session, SessionACL};
 use s3b_engine::error::{Error, Result};
 use s3b_engine::settings::{Location, Settings};
 use s3b_engine::stack::{Parts, Stack};
+use s3b_engine::volume::Volume;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -42,10 +44,21 @@ pub fn run(mut request: Request, mountpoint: &Path) -> Result<()> {
     for notice in stack.notices() {
         tracing::warn!("{notice}");
     }
+    if request.settings.block_cache.preload {
+        runtime.spawn(preload(stack.volume()));
+    }
     let result = serve(&request, &mountpoint, &stack, signals, &runtime, starting);
     // Requests of a dead session may still sit in blocking threads.
     runtime.shutdown_background();
     result
+}
+
+/// `--preload`: fills the cache beside the first reads, and never stands in a mount's way.
+async fn preload(volume: Arc<Volume>) {
+    match volume.preload().await {
+        Ok(blocks) => tracing::info!("preloaded {blocks} blocks"),
+        Err(error) => tracing::warn!("preloading stopped: {error}"),
+    }
 }
 
 /// Opens the volume. A signal meanwhile must not leave its lock behind, so signals are heard from here on.

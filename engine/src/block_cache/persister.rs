@@ -63,7 +63,7 @@ async fn carry_all(shared: &Arc<Shared>, file: &Arc<CacheFile>) {
         let no_room = result.as_ref().is_ok_and(|slots| {
             slots.iter().zip(&items).any(|(slot, item)| slot.is_none() && matches!(item.change, Change::Put { .. }))
         });
-        shared.step(|core, _| core.persisted(&items, result, durable));
+        shared.step(|core, _| core.persisted(&items, result, durable, file.is_failed()));
         if no_room && held_over.is_none() {
             break;
         }

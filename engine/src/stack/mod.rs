@@ -30,6 +30,7 @@ use crate::object::ObjectBackend;
 use crate::object_blocks::{Codec, Keys, Naming, ObjectBlocks, Resolved, resolve};
 use crate::retry::Retrying;
 use crate::s3::{self, Credentials, S3Backend, Surroundings};
+use crate::settings::check;
 use crate::settings::{CacheSize, Location, Settings, SurveyMode, TestSettings};
 use crate::stats::Stats;
 use crate::store::BlockStore;
@@ -87,6 +88,7 @@ impl Stack {
         }
         let backend = connect(settings, &parts, &stats).await?;
         let resolved = resolve(&backend, settings, keys.as_ref()).await?;
+        check::speeds(settings, u64::from(resolved.geometry.block_size()))?;
         let codec = Codec::new(&settings.codec, resolved.geometry, keys.clone())?;
         let shape = Shape { geometry: resolved.geometry, naming: resolved.naming.clone(), is_new: resolved.is_new };
         let opened = cache_file::open(settings, &shape, keys.as_deref(), disk)?;

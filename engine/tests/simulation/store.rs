@@ -115,6 +115,10 @@ impl ObjectBackend for Recording {
         self.record(format!("list {prefix} {after}"), self.inner.list(prefix, after), outcome)
     }
 
+    fn sync(&self) -> BoxFuture<'static, Result<()>> {
+        self.record("sync".into(), self.inner.sync(), outcome)
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }

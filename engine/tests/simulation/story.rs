@@ -51,7 +51,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// What some hundred seeds must at least have seen.
-    pub const LEAST: [(&'static str, u64); 10] = [
+    pub const LEAST: [(&'static str, u64); 11] = [
         ("crashes", 100),
         ("closes", 100),
         ("reads", 5000),
@@ -62,6 +62,7 @@ impl Outcome {
         ("outages", 50),
         ("journal flushes", 50),
         ("restored blocks", 100),
+        ("full disks", 20),
     ];
 
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
@@ -246,8 +247,9 @@ impl Life<'_> {
     async fn live(&self, random: &mut SmallRng, objects: &Memory, disk: Option<Arc<MemoryDisk>>) -> End {
         let slowest = ms(*pick(random, &[0, 5, 50, 1000]));
         let (backend, control) = troubled(objects, slowest, random.random(), &self.events);
-        let disk = disk.map(|disk| disk as Arc<dyn CacheDisk>);
-        let stack = Stack::open_on(&self.settings, self.plan.parts(backend), disk).await;
+        disk.iter().for_each(|disk| disk.set_full(false));
+        let cache_disk = disk.clone().map(|disk| disk as Arc<dyn CacheDisk>);
+        let stack = Stack::open_on(&self.settings, self.plan.parts(backend), cache_disk).await;
         let stack = stack.unwrap_or_else(|error| panic!("{}: {error}", self.story));
         let volume = stack.volume();
         let restored = stack.stats().block_cache.initial_size.get();
@@ -261,6 +263,15 @@ impl Life<'_> {
         let troubles = random.random_bool(0.7);
         let early_close = random.random_bool(0.3);
         let mut work = self.workers(&volume, random);
+        let full_at = (disk.is_some() && random.random_bool(0.2)).then(|| ms(random.random_range(0..10_000)));
+        let fills_up = async {
+            if let Some(at) = full_at {
+                clock::sleep(at).await;
+                self.count("full disks");
+                disk.iter().for_each(|disk| disk.set_full(true));
+            }
+            std::future::pending::<()>().await;
+        };
         let trouble: LocalBoxFuture<'_, ()> = if self.plan.troubles && troubles {
             Box::pin(self.trouble(&control, SmallRng::seed_from_u64(random.random())))
         } else {
@@ -291,6 +302,7 @@ impl Life<'_> {
             tokio::select! {
                 biased;
                 () = crash => End::Crashed,
+                () = fills_up => End::Crashed,
                 closed = whole => {
                     if let Err(error) = closed {
                         // All is stored; only the token could not be taken back.

@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 
 use super::super::barrier::Barrier;
 use super::super::buffer::Buffer;
-use super::super::content::{Base, COPY_LIMIT, Content, Fold};
-use super::super::disk::{BlockRecord, Change, LoadedBlock, Slot};
+use super::super::content::{Base, COPY_LIMIT, Fold};
+use super::super::disk::{BlockRecord, Change, Slot};
 use super::super::oldest::Oldest;
 use super::super::recency::NONE as NO_ENTRY;
 use super::super::sectors::SectorMask;
 use super::{Config, Core, Effect, InFile, NO_SLOT, State, Ticket, Wake};
-use crate::error::Error;
-use crate::etag::ETag;
+use crate::error::{Error, ErrorKind};
 use crate::geometry::BlockNumber;
 
 /// What the carrier does next.
@@ -45,17 +44,20 @@ struct Image {
 }
 
 pub(super) struct FileState {
-    enabled: bool,
+    /// Records can be changed.
+    pub(super) enabled: bool,
+    /// No room for new contents: what is there is read, marked clean and dropped, so that nothing old comes back.
+    full: bool,
     /// Blocks in memory at most.
-    memory: u32,
-    resident: u32,
+    pub(super) memory: u32,
+    pub(super) resident: u32,
     /// Where the search for blocks that may leave memory goes on.
-    hand: u32,
-    queue: Oldest,
-    waiting: u32,
+    pub(super) hand: u32,
+    pub(super) queue: Oldest,
+    pub(super) waiting: u32,
     barrier: Barrier,
     /// Slots of evicted blocks and the numbers of the evictions, by block.
-    drops: BTreeMap<u32, (u32, u64)>,
+    pub(super) drops: BTreeMap<u32, (u32, u64)>,
     /// Changes were handed to the file that may not be durable yet.
     unsynced: bool,
     /// The image of an incomplete block, being copied piece by piece.
@@ -66,6 +68,7 @@ impl FileState {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             enabled: config.file.is_some(),
+            full: false,
             memory: config.file.as_ref().map_or(u32::MAX, |file| file.memory.max(1)),
             resident: 0,
             hand: 0,
@@ -79,61 +82,7 @@ impl FileState {
     }
 }
 
-impl InFile {
-    const NOTHING: InFile = InFile {
-        slot: NO_SLOT,
-        pending: 0,
-        carrying: 0,
-        current: false,
-        recorded_dirty: false,
-        resident: false,
-        unverified: false,
-        etag: None,
-    };
-}
-
 impl Core {
-    /// Takes in a block the file held when it was opened. `trusted`: need not be verified.
-    pub(crate) fn restore(&mut self, loaded: LoadedBlock, image: Option<Buffer>, trusted: bool) {
-        let zero = loaded.zero;
-        let base = if zero { Base::Zero } else { Base::File };
-        let (state, content) = match (loaded.record, loaded.mask, image) {
-            (BlockRecord::Dirty, Some(mask), Some(image)) => (State::Dirty, Content::incomplete(image, mask)),
-            (BlockRecord::Dirty, ..) => (State::Dirty, Content::new(base)),
-            (BlockRecord::Clean { .. }, ..) if trusted => (State::Clean, Content::new(base)),
-            (BlockRecord::Clean { .. }, ..) => (State::Clean2, Content::new(base)),
-        };
-        let index = self.insert(loaded.block, state, content, 0);
-        let in_file = &mut self.in_file[index as usize];
-        in_file.slot = loaded.slot.0;
-        in_file.current = true;
-        in_file.recorded_dirty = loaded.record == BlockRecord::Dirty;
-        in_file.unverified = state == State::Clean;
-        if let BlockRecord::Clean { etag } = loaded.record {
-            in_file.etag = etag;
-        }
-        if state == State::Dirty {
-            // It never goes away: what the settings ask for must still fit beside it.
-            self.config.capacity += u32::from(self.config.read_only);
-            self.sequence += 1;
-            let sequence = self.sequence;
-            self.begin_pending(index, sequence, 0);
-        }
-        self.recount(index);
-        self.stats.block_cache.initial_size.increment();
-    }
-
-    /// Restored blocks that were believed must be verified after all: somebody else may have written meanwhile.
-    pub(crate) fn distrust_restored(&mut self) {
-        for index in 0..self.in_file.len() as u32 {
-            let unverified = std::mem::take(&mut self.in_file[index as usize].unverified);
-            let entry = self.entry_mut(index);
-            if unverified && entry.state == State::Clean {
-                entry.state = State::Clean2;
-            }
-        }
-    }
-
     /// Waits until the file durably holds everything up to now. `None`: it does.
     pub(crate) fn flush_file(&mut self) -> Option<Ticket> {
         if !self.file.unsynced && self.file.drops.is_empty() && self.first_unpersisted().is_none() {
@@ -145,7 +94,13 @@ impl Core {
         Some(ticket)
     }
 
+    /// Whether the file takes new contents.
     pub(crate) fn has_file(&self) -> bool {
+        self.file.enabled && !self.file.full
+    }
+
+    /// Whether the file may hold records that must be kept true.
+    pub(crate) fn has_records(&self) -> bool {
         self.file.enabled
     }
 
@@ -190,11 +145,23 @@ impl Core {
                 let change = Change::Clean { block, slot: Slot(file.slot), etag: file.etag };
                 return self.carry(index, change);
             }
-            self.in_file[index as usize].pending = 0;
-            self.file.waiting -= 1;
+            self.stays_as_it_is(index);
+            return PersistStep::Again;
+        }
+        if self.file.full {
+            // A dirty block's older version stays until a newer one is stored.
+            if clean && file.slot != NO_SLOT {
+                return self.carry(index, Change::Drop { block, slot: Slot(file.slot) });
+            }
+            self.stays_as_it_is(index);
             return PersistStep::Again;
         }
         self.persist_content(index, clean)
+    }
+
+    fn stays_as_it_is(&mut self, index: u32) {
+        self.in_file[index as usize].pending = 0;
+        self.file.waiting -= 1;
     }
 
     fn persist_content(&mut self, index: u32, clean: bool) -> PersistStep {
@@ -291,8 +258,15 @@ impl Core {
         }
     }
 
-    /// A batch came back: the slots of its `Put`s, in its order.
-    pub(crate) fn persisted(&mut self, items: &[PersistItem], result: Result<Vec<Option<Slot>>, Error>, durable: bool) {
+    /// A batch came back: the slots of its `Put`s, in its order. `broken`: the file takes no changes at all any more.
+    pub(crate) fn persisted(
+        &mut self,
+        items: &[PersistItem],
+        result: Result<Vec<Option<Slot>>, Error>,
+        durable: bool,
+        broken: bool,
+    ) {
+        let failed = result.is_err();
         match result {
             Ok(slots) => {
                 for (item, slot) in items.iter().zip(slots) {
@@ -301,9 +275,12 @@ impl Core {
                     }
                 }
             }
+            Err(error) if error.kind() == ErrorKind::NoSpace && !broken && brings_contents(items) => {
+                self.file_is_full(items, &error);
+            }
             Err(error) => self.file_failed(items, &error),
         }
-        if durable && self.file.enabled {
+        if durable && !failed {
             self.synced(Ok(()));
         }
         self.shrink_memory(NO_ENTRY);
@@ -329,13 +306,42 @@ impl Core {
                 file.recorded_dirty = *record == BlockRecord::Dirty;
             }
             Change::Clean { .. } => file.recorded_dirty = false,
-            Change::Drop { .. } => {}
+            Change::Drop { .. } => {
+                file.slot = NO_SLOT;
+                file.recorded_dirty = false;
+            }
         }
         self.unpin(index);
         // Stored while its dirty content was on its way to the file.
         if self.entry(index).state == State::Clean && self.in_file[index as usize].recorded_dirty {
             self.record_changed(index);
         }
+    }
+
+    /// Nothing of the batch counts; what it was to say of stored and evicted blocks is said again, without contents.
+    fn file_is_full(&mut self, items: &[PersistItem], error: &Error) {
+        self.file.full = true;
+        for item in items {
+            match (item.index, &item.change) {
+                (Some(index), _) => {
+                    self.in_file[index as usize].carrying = 0;
+                    self.unpin(index);
+                    self.enqueue(index);
+                }
+                (None, Change::Drop { block, slot }) => {
+                    self.sequence += 1;
+                    self.file.drops.insert(block.0, (slot.0, self.sequence));
+                }
+                (None, _) => {}
+            }
+        }
+        self.fail_file_flushes(error);
+    }
+
+    fn fail_file_flushes(&mut self, error: &Error) {
+        let error = error.clone().context("the cache file is out of use");
+        let waiting = self.file.barrier.fail(0);
+        self.effects.extend(waiting.into_iter().map(|ticket| Effect::Wake(ticket, Wake::Failed(error.clone()))));
     }
 
     /// The file takes no more: the cache goes on in memory alone. What only the file has stays readable.
@@ -348,9 +354,7 @@ impl Core {
         for file in &mut self.in_file {
             file.pending = 0;
         }
-        let error = error.clone().context("the cache file is out of use");
-        let waiting = self.file.barrier.fail(0);
-        self.effects.extend(waiting.into_iter().map(|ticket| Effect::Wake(ticket, Wake::Failed(error.clone()))));
+        self.fail_file_flushes(error);
     }
 
     /// Called when all that came back is durable, and only then.
@@ -404,110 +408,8 @@ impl Core {
             self.effects.push(Effect::Persist);
         }
     }
+}
 
-    pub(super) fn memory_grew(&mut self, index: u32) {
-        self.recount(index);
-        self.shrink_memory(index);
-    }
-
-    fn recount(&mut self, index: u32) {
-        if self.config.file.is_none() {
-            return;
-        }
-        let content = &self.entry(index).content;
-        let resident = matches!(content.base, Base::Memory(_)) || content.overlay.is_some();
-        let was = std::mem::replace(&mut self.in_file[index as usize].resident, resident);
-        self.file.resident = self.file.resident + u32::from(resident) - u32::from(was);
-    }
-
-    /// Blocks whose content is in the file leave memory, those not used lately first. Not `but`, which has just come for
-    /// somebody who waits: it would go before he looks, and come, and go.
-    fn shrink_memory(&mut self, but: u32) {
-        let mut steps = 2 * self.table.entries.len();
-        while self.file.resident > self.file.memory && steps > 0 {
-            steps -= 1;
-            let index = self.file.hand % self.table.entries.len() as u32;
-            self.file.hand = index + 1;
-            let current = self.in_file[index as usize].current;
-            let entry = self.entry_mut(index);
-            if std::mem::take(&mut entry.referenced) || index == but {
-                continue;
-            }
-            let resting = matches!(entry.state, State::Clean | State::Dirty) && entry.pins == 0;
-            if resting && current && entry.content.overlay.is_none() && matches!(entry.content.base, Base::Memory(_)) {
-                entry.content.base = Base::File;
-                self.recount(index);
-            }
-        }
-    }
-
-    /// Whether memory has room for one more block: the file may be slower than the writers.
-    pub(super) fn memory_has_room(&self) -> bool {
-        self.config.file.is_none() || self.file.resident < self.file.memory.saturating_add(self.file.memory / 4 + 1)
-    }
-
-    /// Without a working file, memory is all there is.
-    pub(super) fn must_evict_for_memory(&self) -> bool {
-        self.config.file.is_some() && !self.file.enabled && !self.memory_has_room()
-    }
-
-    pub(super) fn file_inserted(&mut self, index: u32) {
-        if self.config.file.is_none() {
-            return;
-        }
-        let at = index as usize;
-        if self.in_file.len() <= at {
-            self.in_file.resize(at + 1, InFile::NOTHING);
-        }
-        self.in_file[at] = InFile::NOTHING;
-        // The slot of an eviction not yet carried to the file is not taken over: its record may still say dirty.
-        self.recount(index);
-    }
-
-    pub(super) fn file_removed(&mut self, index: u32) {
-        if self.config.file.is_none() {
-            return;
-        }
-        let file = std::mem::replace(&mut self.in_file[index as usize], InFile::NOTHING);
-        self.file.resident -= u32::from(file.resident);
-        self.file.waiting -= u32::from(file.pending != 0 && self.file.enabled);
-        if file.slot != NO_SLOT && self.file.enabled {
-            self.sequence += 1;
-            self.file.drops.insert(self.entry(index).block.0, (file.slot, self.sequence));
-            self.effects.push(Effect::Persist);
-        } else if self.wants_durable() {
-            self.effects.push(Effect::Persist);
-        }
-    }
-
-    /// A load of the entry's slot begins outside a reader's.
-    pub(super) fn slot_for_load(&mut self, index: u32) -> u32 {
-        self.pin(index);
-        self.in_file[index as usize].slot
-    }
-
-    pub(super) fn pin(&mut self, index: u32) {
-        self.recency.remove(&mut self.table, index);
-        self.entry_mut(index).pins += 1;
-    }
-
-    pub(super) fn unpin(&mut self, index: u32) {
-        let entry = self.entry_mut(index);
-        entry.pins -= 1;
-        if entry.pins == 0 {
-            if matches!(entry.state, State::Clean | State::Clean2) {
-                self.push_recent(index);
-            }
-            if self.file.enabled && self.in_file[index as usize].pending != 0 {
-                self.effects.push(Effect::Persist);
-            }
-        }
-    }
-
-    /// The ETag under which a block was stored, where it is kept.
-    pub(super) fn keep_etag(&mut self, index: u32, etag: Option<ETag>) {
-        if let Some(file) = self.in_file.get_mut(index as usize) {
-            file.etag = etag;
-        }
-    }
+fn brings_contents(items: &[PersistItem]) -> bool {
+    items.iter().any(|item| matches!(item.change, Change::Put { .. }))
 }

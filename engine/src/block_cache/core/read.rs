@@ -201,6 +201,11 @@ impl Core {
 
     pub(super) fn become_clean(&mut self, index: u32, etag: Option<ETag>, now: Micros) {
         self.keep_etag(index, etag);
+        let timeout = self.config.timeout;
+        if timeout != 0 && now.saturating_add(timeout) < self.poll_at {
+            self.poll_at = 0;
+            self.effects.push(Effect::Poll);
+        }
         let entry = self.entry_mut(index);
         entry.state = State::Clean;
         entry.time = now;
