@@ -17,6 +17,7 @@ pub mod disk;
 mod driver;
 mod oldest;
 mod persister;
+mod preload;
 mod readahead;
 mod recency;
 pub mod sectors;
@@ -28,9 +29,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::future::try_join_all;
-use futures::stream;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
@@ -202,32 +201,12 @@ impl BlockCache {
         self.shared.step(|core, _| core.distrust_restored());
     }
 
-    /// Reads what may be non-zero into free room; the rest of the volume is known zero or left alone.
-    pub async fn preload(&self) -> Result<u64> {
-        let found = Arc::new(Mutex::new(Vec::new()));
-        let sink = found.clone();
-        self.shared.store.survey(Arc::new(move |blocks: &[BlockNumber]| sink.lock().extend_from_slice(blocks))).await?;
-        let mut blocks = std::mem::take(&mut *found.lock());
-        blocks.sort_unstable();
-        let (room, parallel) = self.shared.step(|core, _| (core.free_room(), core.threads()));
-        blocks.truncate(room as usize);
-        let len = self.geometry.block_size();
-        let mut reads = stream::iter(blocks)
-            .map(|block| self.preload_block(Piece { block, start: 0, len }))
-            .buffer_unordered(parallel as usize);
-        let mut count = 0;
-        while let Some(result) = reads.next().await {
-            result?;
-            count += 1;
-        }
-        Ok(count)
-    }
-
     /// Stores everything, for as long as it takes, then stops.
     pub async fn close(&self) -> Result<()> {
         self.shared.step(|core, _| core.drain());
         while !self.read_only
-            && let Err(error) = self.flush_store().await {
+            && let Err(error) = self.flush_store().await
+        {
             let dirty = self.shared.lock().dirty();
             tracing::error!("{dirty} blocks are still not stored, trying on: {error}");
             let pause = self.shared.lock().longest_backoff();
@@ -243,12 +222,6 @@ impl BlockCache {
         let synced = if self.read_only { Ok(()) } else { self.sync_store().await };
         self.shared.store.close().await;
         synced
-    }
-
-    async fn preload_block(&self, piece: Piece) -> Result<()> {
-        let result = self.wait_for(piece).await;
-        self.shared.step(|core, _| core.pass_on_room());
-        result.map(|_| ())
     }
 
     fn block_range(&self, offset: u64, len: u64) -> (BlockNumber, BlockNumber) {

@@ -64,7 +64,8 @@ impl Rig {
     }
 
     pub async fn try_open(&self) -> Result<Open, Error> {
-        let slow = Latency::new(Arc::new(self.objects.clone()), Delays::all(Delay::fixed(Duration::from_millis(20))), 1);
+        let slow =
+            Latency::new(Arc::new(self.objects.clone()), Delays::all(Delay::fixed(Duration::from_millis(20))), 1);
         let faults = Faults::new(Arc::new(slow), FaultRates::default(), 1);
         let control = faults.control();
         let counting = Counting::new(Arc::new(faults));

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 
 use reference::Reference;
-use story::{Plan, Outcome, run};
+use story::{Outcome, Plan, run};
 
 /// Seeds of the main run: about 20 seconds of real time on two cores.
 const SEEDS: u64 = 400;

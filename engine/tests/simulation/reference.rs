@@ -32,7 +32,8 @@ pub struct Write {
 impl Reference {
     /// All zero.
     pub fn new(sectors: usize) -> Self {
-        let zero = || History { versions: vec![Version { content: vec![0; SECTOR], begun: 0, done: Some(0) }], floor: 0 };
+        let zero =
+            || History { versions: vec![Version { content: vec![0; SECTOR], begun: 0, done: Some(0) }], floor: 0 };
         Self { sectors: (0..sectors).map(|_| zero()).collect(), clock: 0 }
     }
 
@@ -73,11 +74,15 @@ impl Reference {
             let len = (SECTOR - start).min(offset + bytes.len() - at);
             let seen = &bytes[at - offset..][..len];
             let versions = &self.sectors[sector].versions;
-            let oldest = versions.iter().rposition(|version| version.done.is_some_and(|done| done < since)).unwrap_or(0);
+            let oldest =
+                versions.iter().rposition(|version| version.done.is_some_and(|done| done < since)).unwrap_or(0);
             let fits = |version: &Version| &version.content[start..start + len] == seen;
             if !versions[oldest..].iter().any(fits) {
                 let found = versions.iter().rposition(fits);
-                return Err(format!("sector {sector}: read version {found:?}, current were {oldest}..{}", versions.len()));
+                return Err(format!(
+                    "sector {sector}: read version {found:?}, current were {oldest}..{}",
+                    versions.len()
+                ));
             }
             at += len;
         }
@@ -98,7 +103,10 @@ impl Reference {
             let allowed = allowed(sector);
             if !sector.versions[allowed.clone()].iter().any(|version| version.content == content) {
                 let found = sector.versions.iter().rposition(|version| version.content == content);
-                return Err(format!("sector {at}: found version {found:?} ({:?}..), allowed {allowed:?}", &content[..8]));
+                return Err(format!(
+                    "sector {at}: found version {found:?} ({:?}..), allowed {allowed:?}",
+                    &content[..8]
+                ));
             }
         }
         Ok(())

@@ -125,7 +125,12 @@ impl ObjectBackend for Recording {
 }
 
 /// The backend of one life, and the switch of its faults, which are off.
-pub fn troubled(objects: &Memory, slowest: Duration, seed: u64, events: &Events) -> (Arc<dyn ObjectBackend>, Arc<FaultControl>) {
+pub fn troubled(
+    objects: &Memory,
+    slowest: Duration,
+    seed: u64,
+    events: &Events,
+) -> (Arc<dyn ObjectBackend>, Arc<FaultControl>) {
     let delay = Delay { fixed: Duration::ZERO, spread: Spread::Uniform(slowest) };
     let slow = Latency::new(Arc::new(objects.clone()), Delays::all(delay), seed);
     let faults = Faults::new(Arc::new(slow), FaultRates::default(), seed);

@@ -73,11 +73,19 @@ impl Outcome {
 impl Plan {
     pub fn random(seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
-        let (block_size, most) = *pick(&mut random, &[(512, 24), (1024, 16), (4096, 24), (4096, 6), (16384, 8), (131_072, 4)]);
+        let (block_size, most) =
+            *pick(&mut random, &[(512, 24), (1024, 16), (4096, 24), (4096, 6), (16384, 8), (131_072, 4)]);
         let blocks = random.random_range(1..=most);
         let durability = *pick(
             &mut random,
-            &[Durability::Store, Durability::Store, Durability::Store, Durability::Journal, Durability::Journal, Durability::None],
+            &[
+                Durability::Store,
+                Durability::Store,
+                Durability::Store,
+                Durability::Journal,
+                Durability::Journal,
+                Durability::None,
+            ],
         );
         let mut base = Settings { durability, ..Settings::default() };
         base.volume.size = Some(u64::from(blocks) * u64::from(block_size));
@@ -419,7 +427,8 @@ impl Life<'_> {
     /// What the store has by itself, decoded by a fresh engine.
     fn check_store_alone(&self, objects: &Memory, end: &End) {
         // Between crash and recovery the rest is in the cache file.
-        let in_file = self.plan.file && (self.plan.durability == Durability::Journal || !self.story.ends_with("life 0"));
+        let in_file =
+            self.plan.file && (self.plan.durability == Durability::Journal || !self.story.ends_with("life 0"));
         if *end == End::Crashed && (in_file || self.plan.durability == Durability::None) {
             return;
         }
@@ -510,7 +519,11 @@ impl Writer<'_> {
             let Err(error) = written else { break };
             let aligned = from.is_multiple_of(SECTOR) && to.is_multiple_of(SECTOR);
             assert!(life.failing.get(), "{}: a write failed without a fault: {error}", life.story);
-            assert!(!aligned || life.settings.block_cache.sync, "{}: a write of whole sectors failed: {error}", life.story);
+            assert!(
+                !aligned || life.settings.block_cache.sync,
+                "{}: a write of whole sectors failed: {error}",
+                life.story
+            );
             life.count("writes failed");
             clock::sleep(ms(100)).await;
         }

@@ -19,6 +19,8 @@
 mod flush;
 mod persist;
 mod read;
+mod resident;
+mod restore;
 mod store;
 #[cfg(test)]
 mod tests;

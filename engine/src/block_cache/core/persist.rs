@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use super::super::barrier::Barrier;
 use super::super::buffer::Buffer;
-use super::super::content::{Base, COPY_LIMIT, Content, Fold};
-use super::super::disk::{BlockRecord, Change, LoadedBlock, Slot};
+use super::super::content::{Base, COPY_LIMIT, Fold};
+use super::super::disk::{BlockRecord, Change, Slot};
 use super::super::oldest::Oldest;
 use super::super::sectors::SectorMask;
-use super::super::recency::NONE as NO_ENTRY;
 use super::{Config, Core, Effect, InFile, NO_SLOT, State, Ticket, Wake};
 use crate::error::{Error, ErrorKind};
 use crate::etag::ETag;
@@ -46,14 +45,14 @@ struct Image {
 
 pub(super) struct FileState {
     /// Records can be changed.
-    enabled: bool,
+    pub(super) enabled: bool,
     /// No room for new contents: what is there is read, marked clean and dropped, so that nothing old comes back.
-    full: bool,
+    pub(super) full: bool,
     /// Blocks in memory at most.
-    memory: u32,
-    resident: u32,
+    pub(super) memory: u32,
+    pub(super) resident: u32,
     /// Where the search for blocks that may leave memory goes on.
-    hand: u32,
+    pub(super) hand: u32,
     queue: Oldest,
     waiting: u32,
     barrier: Barrier,
@@ -97,47 +96,6 @@ impl InFile {
 }
 
 impl Core {
-    /// Takes in a block the file held when it was opened. `trusted`: need not be verified.
-    pub(crate) fn restore(&mut self, loaded: LoadedBlock, image: Option<Buffer>, trusted: bool) {
-        let zero = loaded.zero;
-        let base = if zero { Base::Zero } else { Base::File };
-        let (state, content) = match (loaded.record, loaded.mask, image) {
-            (BlockRecord::Dirty, Some(mask), Some(image)) => (State::Dirty, Content::incomplete(image, mask)),
-            (BlockRecord::Dirty, ..) => (State::Dirty, Content::new(base)),
-            (BlockRecord::Clean { .. }, ..) if trusted => (State::Clean, Content::new(base)),
-            (BlockRecord::Clean { .. }, ..) => (State::Clean2, Content::new(base)),
-        };
-        let index = self.insert(loaded.block, state, content, 0);
-        let in_file = &mut self.in_file[index as usize];
-        in_file.slot = loaded.slot.0;
-        in_file.current = true;
-        in_file.recorded_dirty = loaded.record == BlockRecord::Dirty;
-        in_file.unverified = state == State::Clean;
-        if let BlockRecord::Clean { etag } = loaded.record {
-            in_file.etag = etag;
-        }
-        if state == State::Dirty {
-            // It never goes away: what the settings ask for must still fit beside it.
-            self.config.capacity += u32::from(self.config.read_only);
-            self.sequence += 1;
-            let sequence = self.sequence;
-            self.begin_pending(index, sequence, 0);
-        }
-        self.recount(index);
-        self.stats.block_cache.initial_size.increment();
-    }
-
-    /// Restored blocks that were believed must be verified after all: somebody else may have written meanwhile.
-    pub(crate) fn distrust_restored(&mut self) {
-        for index in 0..self.in_file.len() as u32 {
-            let unverified = std::mem::take(&mut self.in_file[index as usize].unverified);
-            let entry = self.entry_mut(index);
-            if unverified && entry.state == State::Clean {
-                entry.state = State::Clean2;
-            }
-        }
-    }
-
     /// Waits until the file durably holds everything up to now. `None`: it does.
     pub(crate) fn flush_file(&mut self) -> Option<Ticket> {
         if !self.file.unsynced && self.file.drops.is_empty() && self.first_unpersisted().is_none() {
@@ -338,7 +296,7 @@ impl Core {
         if durable && !failed {
             self.synced(Ok(()));
         }
-        self.shrink_memory(NO_ENTRY);
+        self.shrink_memory(None);
         self.pass_on_room();
     }
 
@@ -433,7 +391,7 @@ impl Core {
             return;
         }
         self.enqueue(index);
-        self.shrink_memory(index);
+        self.shrink_memory(Some(index));
     }
 
     /// The entry became clean; its record may still call it dirty.
@@ -462,52 +420,6 @@ impl Core {
             self.file.waiting -= 1;
             self.effects.push(Effect::Persist);
         }
-    }
-
-    pub(super) fn memory_grew(&mut self, index: u32) {
-        self.recount(index);
-        self.shrink_memory(index);
-    }
-
-    fn recount(&mut self, index: u32) {
-        if self.config.file.is_none() {
-            return;
-        }
-        let content = &self.entry(index).content;
-        let resident = matches!(content.base, Base::Memory(_)) || content.overlay.is_some();
-        let was = std::mem::replace(&mut self.in_file[index as usize].resident, resident);
-        self.file.resident = self.file.resident + u32::from(resident) - u32::from(was);
-    }
-
-    /// Blocks whose content is in the file leave memory, those not used lately first. Not `but`, which has just come for
-    /// somebody who waits: it would go before he looks, and come, and go.
-    fn shrink_memory(&mut self, but: u32) {
-        let mut steps = 2 * self.table.entries.len();
-        while self.file.resident > self.file.memory && steps > 0 {
-            steps -= 1;
-            let index = self.file.hand % self.table.entries.len() as u32;
-            self.file.hand = index + 1;
-            let current = self.in_file[index as usize].current;
-            let entry = self.entry_mut(index);
-            if std::mem::take(&mut entry.referenced) || index == but {
-                continue;
-            }
-            let resting = matches!(entry.state, State::Clean | State::Dirty) && entry.pins == 0;
-            if resting && current && entry.content.overlay.is_none() && matches!(entry.content.base, Base::Memory(_)) {
-                entry.content.base = Base::File;
-                self.recount(index);
-            }
-        }
-    }
-
-    /// Whether memory has room for one more block: the file may be slower than the writers.
-    pub(super) fn memory_has_room(&self) -> bool {
-        self.config.file.is_none() || self.file.resident < self.file.memory.saturating_add(self.file.memory / 4 + 1)
-    }
-
-    /// Without a working file, memory is all there is.
-    pub(super) fn must_evict_for_memory(&self) -> bool {
-        self.config.file.is_some() && !self.has_file() && !self.memory_has_room()
     }
 
     pub(super) fn file_inserted(&mut self, index: u32) {
