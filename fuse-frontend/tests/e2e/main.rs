@@ -5,10 +5,11 @@
 
 mod discard;
 mod durability;
-mod file;
 mod filesystems;
 mod fsx;
 mod interop;
 mod loop_depth;
 mod mount_lock;
 mod place;
+mod shape;
+mod unmounting;

@@ -1,0 +1,33 @@
+//! The shape of a volume is fixed when it is made.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use s3b_testkit::require_root_and_fuse;
+
+use crate::place::{mount, noise, refusal, s3b, unmount, write_at};
+
+const FLAGS: &[&str] = &["--size=8m", "--block-size=64k"];
+
+/// Names and contents of everything in a `--test` directory.
+fn snapshot(store: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(store).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
+    entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
+}
+
+#[test]
+fn a_block_size_is_never_changed() {
+    if !require_root_and_fuse() {
+        return;
+    }
+    let store = tempfile::tempdir().unwrap();
+    let volume = mount(s3b().mount_directory(store.path(), FLAGS));
+    write_at(&volume.file(), 0, noise(1, 300_000));
+    unmount(volume);
+    let before = snapshot(store.path());
+    for other in [&["--size=8m", "--block-size=128k"][..], &["--size=8m", "--block-size=128k", "--force"]] {
+        let said = refusal(s3b().mount_directory(store.path(), other));
+        assert!(said.contains("65536") || said.contains("64k"), "the size it has: {said}");
+    }
+    assert!(snapshot(store.path()) == before, "the store changed");
+}
