@@ -282,3 +282,18 @@ pub(super) async fn drive(shared: Arc<Shared>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_find_their_items_in_any_order() {
+        let items = [(7, BlockNumber(3)), (8, BlockNumber(1)), (9, BlockNumber(2))];
+        let results = vec![(BlockNumber(1), Ok(())), (BlockNumber(3), Err(Error::failed("no")))];
+        let matched = match_up(&items, results);
+        let told: Vec<_> = matched.iter().map(|(index, result)| (*index, result.is_ok())).collect();
+        assert_eq!(told, [(7, false), (8, true), (9, false)], "an unanswered block is not stored");
+        assert!(matched[2].1.as_ref().is_err_and(Error::is_transient));
+    }
+}

@@ -17,21 +17,19 @@ pub mod disk;
 mod driver;
 mod oldest;
 mod persister;
+mod preload;
 mod readahead;
 mod recency;
 pub mod sectors;
 mod sizing;
 mod slot;
 mod ticket;
-mod writing;
 
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::future::try_join_all;
-use futures::stream;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
@@ -203,27 +201,6 @@ impl BlockCache {
         self.shared.step(|core, _| core.distrust_restored());
     }
 
-    /// Reads what may be non-zero into free room; the rest of the volume is known zero or left alone.
-    pub async fn preload(&self) -> Result<u64> {
-        let found = Arc::new(Mutex::new(Vec::new()));
-        let sink = found.clone();
-        self.shared.store.survey(Arc::new(move |blocks: &[BlockNumber]| sink.lock().extend_from_slice(blocks))).await?;
-        let mut blocks = std::mem::take(&mut *found.lock());
-        blocks.sort_unstable();
-        let (room, parallel) = self.shared.step(|core, _| (core.free_room(), core.threads()));
-        blocks.truncate(room as usize);
-        let len = self.geometry.block_size();
-        let mut reads = stream::iter(blocks)
-            .map(|block| self.preload_block(Piece { block, start: 0, len }))
-            .buffer_unordered(parallel as usize);
-        let mut count = 0;
-        while let Some(result) = reads.next().await {
-            result?;
-            count += 1;
-        }
-        Ok(count)
-    }
-
     /// Stores everything, for as long as it takes, then stops.
     pub async fn close(&self) -> Result<()> {
         self.shared.step(|core, _| core.drain());
@@ -245,12 +222,6 @@ impl BlockCache {
         let synced = if self.read_only { Ok(()) } else { self.sync_store().await };
         self.shared.store.close().await;
         synced
-    }
-
-    async fn preload_block(&self, piece: Piece) -> Result<()> {
-        let result = self.wait_for(piece).await;
-        self.shared.step(|core, _| core.pass_on_room());
-        result.map(|_| ())
     }
 
     fn block_range(&self, offset: u64, len: u64) -> (BlockNumber, BlockNumber) {
@@ -379,6 +350,87 @@ impl BlockCache {
                 Wake::Retry | Wake::Flushed => return Ok(None),
             }
         }
+    }
+
+    async fn write_all(&self, offset: u64, len: u64, data: Option<&[u8]>) -> Result<()> {
+        let mut done = 0;
+        let mut queued = false;
+        while done < len {
+            let rest = data.map(|data| &data[done as usize..]);
+            let (taken, blocked) = self.write_some(offset + done, len - done, rest, queued);
+            done += taken;
+            if queued {
+                self.shared.step(|core, _| core.pass_on_room());
+            }
+            match blocked {
+                None => tokio::task::yield_now().await,
+                Some(Blocked::Room) => {
+                    let again = queued && taken == 0;
+                    let waiter = self.shared.step_waiting(|core, _| {
+                        let ticket = core.wait_for_room(again, Purpose::Write);
+                        // There may be room since the look above, and nobody else to say so.
+                        core.pass_on_room();
+                        Ok::<_, ()>(ticket)
+                    });
+                    if let Ok(waiter) = waiter {
+                        waiter.await;
+                    }
+                    queued = true;
+                }
+                Some(Blocked::Bytes(piece)) => {
+                    let waited = self.wait_for(piece).await;
+                    // Whole sectors need no old bytes, so a failed verification of those does not fail the write.
+                    let sector = u64::from(SECTOR);
+                    if !((offset + done).is_multiple_of(sector) && (offset + len).is_multiple_of(sector)) {
+                        waited?;
+                    }
+                    queued = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes leading bytes until it would have to wait, or has done a good deal. Answers how many and why not more.
+    fn write_some(&self, offset: u64, len: u64, data: Option<&[u8]>, queued: bool) -> (u64, Option<Blocked>) {
+        let mut done = 0;
+        for piece in self.geometry.pieces(offset, len) {
+            let bytes = data.map(|data| &data[done as usize..done as usize + piece.len as usize]);
+            let (taken, blocked) = self.write_piece(piece, bytes, queued);
+            done += u64::from(taken);
+            if blocked.is_some() {
+                return (done, blocked);
+            }
+        }
+        (done, None)
+    }
+
+    fn write_piece(&self, piece: Piece, bytes: Option<&[u8]>, queued: bool) -> (u32, Option<Blocked>) {
+        // Asked under the lock: between the question and the write another writer's data may be stored and evicted.
+        let store = &self.shared.store;
+        let access = |now| Access { now, known_zero: store.known_zero(piece.block), queued };
+        let whole = piece.len == self.geometry.block_size();
+        let large = piece.len as usize > COPY_LIMIT;
+        if whole && (bytes.is_none() || large && self.shared.lock().wants_new_base(piece.block)) {
+            // Made outside the lock.
+            let base = bytes.map_or(Base::Zero, |bytes| Base::Memory(Buffer::copy_of(bytes)));
+            self.shared.stats.block_cache.copied_bytes.add(bytes.map_or(0, |bytes| bytes.len() as u64));
+            return match self.shared.step(|core, now| core.replace(piece.block, base, access(now))) {
+                Ok(()) => (piece.len, None),
+                Err(blocked) => (0, Some(blocked)),
+            };
+        }
+        let mut done = 0;
+        while done < piece.len {
+            let len = (piece.len - done).min(COPY_LIMIT as u32);
+            let part = Piece { block: piece.block, start: piece.start + done, len };
+            let bytes = bytes.map(|bytes| &bytes[done as usize..(done + len) as usize]);
+            if let Err(blocked) = self.shared.step(|core, now| core.write(part, bytes, access(now))) {
+                return (done, Some(blocked));
+            }
+            done += len;
+        }
+        (done, None)
     }
 
     async fn flush_store(&self) -> Result<()> {

@@ -42,10 +42,10 @@ fn headings_and_tests_match_one_to_one() {
         tests.extend(tests_of(&fs::read_to_string(here.join(format!("{module}.rs"))).unwrap()));
     }
     assert!(tests.len() > 20, "the tests were not found: {tests:?}");
-    let promises = document.split("\n# Not promised").next().unwrap();
+    let promises = document.split("\n## Not promised").next().unwrap();
     assert_ne!(promises.len(), document.len(), "what is not promised must be said");
     let mut seen = 0;
-    for section in promises.split("\n## ").skip(1) {
+    for section in promises.split("\n### ").skip(1) {
         let (heading, body) = section.split_once('\n').unwrap();
         let elsewhere: Vec<&str> =
             body.lines().filter_map(|line| line.strip_prefix("Test: `")?.strip_suffix('`')).collect();
@@ -53,6 +53,7 @@ fn headings_and_tests_match_one_to_one() {
             let (path, name) = named.rsplit_once("::").unwrap();
             let text =
                 fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("«{heading}»: {path}: {error}"));
+            assert_eq!(name, test_name(heading), "a test is named like its promise");
             assert!(tests_of(&text).contains(name), "«{heading}» names {named}, which is not a test");
         }
         if elsewhere.is_empty() {

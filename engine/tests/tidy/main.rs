@@ -144,6 +144,47 @@ fn modules_stand_in_order() {
 }
 
 #[test]
+fn every_promise_has_a_test_of_its_name() {
+    let promises = fs::read_to_string(root().join("docs/SEMANTICS.md")).unwrap();
+    let names = promised(&promises);
+    assert!(names.len() > 10, "the promises were not found");
+    let mut tests = Vec::new();
+    for directory in ["engine/tests", "fuse-frontend/tests"] {
+        for (_, text) in rust_texts(&root(), directory) {
+            tests.extend(test_names(&text));
+        }
+    }
+    let missing: Vec<&String> = names.iter().filter(|name| !tests.contains(name)).collect();
+    assert!(missing.is_empty(), "docs/SEMANTICS.md promises what no test of that name shows: {missing:?}");
+}
+
+/// The headings of the third level, as names of functions.
+fn promised(markdown: &str) -> Vec<String> {
+    let headings = markdown.lines().filter_map(|line| line.strip_prefix("### "));
+    let words = |heading: &str| -> Vec<String> {
+        let lower = heading.to_lowercase();
+        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    headings.map(|heading| words(heading).join("_")).collect()
+}
+
+/// The functions right below a test attribute.
+fn test_names(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut is_test = false;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            is_test |= line == "#[test]" || line.starts_with("#[tokio::test");
+            continue;
+        }
+        let name = line.split("fn ").nth(1).and_then(|rest| rest.split('(').next());
+        names.extend(name.filter(|_| is_test).map(str::to_owned));
+        is_test = false;
+    }
+    names
+}
+
+#[test]
 fn crates_only_look_down() {
     complain(Crates::read(&root()).upward());
 }
@@ -169,4 +210,9 @@ fn the_rules_can_be_broken() {
     assert_eq!(broken("struct Commons; mod utility {}"), 0);
     assert_eq!(words(&Source::new("engine/src/utils.rs", "")).len(), 1);
     assert_eq!(head(&Source::new("engine/src/a.rs", &"fn f() {}\n".repeat(11))).len(), 1);
+
+    assert_eq!(promised("## No\n### Kill -9 is survived!\ntext"), ["kill_9_is_survived"]);
+    let text =
+        "#[test]\nfn one() {}\nfn two() {}\n#[tokio::test(start_paused = true)]\n#[cfg(unix)]\nasync fn three() {}";
+    assert_eq!(test_names(text), ["one", "three"]);
 }

@@ -10,10 +10,10 @@ use super::super::buffer::Buffer;
 use super::super::content::{Base, COPY_LIMIT, Fold};
 use super::super::disk::{BlockRecord, Change, Slot};
 use super::super::oldest::Oldest;
-use super::super::recency::NONE as NO_ENTRY;
 use super::super::sectors::SectorMask;
 use super::{Config, Core, Effect, InFile, NO_SLOT, State, Ticket, Wake};
 use crate::error::{Error, ErrorKind};
+use crate::etag::ETag;
 use crate::geometry::BlockNumber;
 
 /// What the carrier does next.
@@ -47,17 +47,17 @@ pub(super) struct FileState {
     /// Records can be changed.
     pub(super) enabled: bool,
     /// No room for new contents: what is there is read, marked clean and dropped, so that nothing old comes back.
-    full: bool,
+    pub(super) full: bool,
     /// Blocks in memory at most.
     pub(super) memory: u32,
     pub(super) resident: u32,
     /// Where the search for blocks that may leave memory goes on.
     pub(super) hand: u32,
-    pub(super) queue: Oldest,
-    pub(super) waiting: u32,
+    queue: Oldest,
+    waiting: u32,
     barrier: Barrier,
     /// Slots of evicted blocks and the numbers of the evictions, by block.
-    pub(super) drops: BTreeMap<u32, (u32, u64)>,
+    drops: BTreeMap<u32, (u32, u64)>,
     /// Changes were handed to the file that may not be durable yet.
     unsynced: bool,
     /// The image of an incomplete block, being copied piece by piece.
@@ -80,6 +80,19 @@ impl FileState {
             image: None,
         }
     }
+}
+
+impl InFile {
+    const NOTHING: InFile = InFile {
+        slot: NO_SLOT,
+        pending: 0,
+        carrying: 0,
+        current: false,
+        recorded_dirty: false,
+        resident: false,
+        unverified: false,
+        etag: None,
+    };
 }
 
 impl Core {
@@ -283,7 +296,7 @@ impl Core {
         if durable && !failed {
             self.synced(Ok(()));
         }
-        self.shrink_memory(NO_ENTRY);
+        self.shrink_memory(None);
         self.pass_on_room();
     }
 
@@ -378,7 +391,7 @@ impl Core {
             return;
         }
         self.enqueue(index);
-        self.shrink_memory(index);
+        self.shrink_memory(Some(index));
     }
 
     /// The entry became clean; its record may still call it dirty.
@@ -406,6 +419,66 @@ impl Core {
         if std::mem::take(&mut file.pending) != 0 && self.file.enabled {
             self.file.waiting -= 1;
             self.effects.push(Effect::Persist);
+        }
+    }
+
+    pub(super) fn file_inserted(&mut self, index: u32) {
+        if self.config.file.is_none() {
+            return;
+        }
+        let at = index as usize;
+        if self.in_file.len() <= at {
+            self.in_file.resize(at + 1, InFile::NOTHING);
+        }
+        self.in_file[at] = InFile::NOTHING;
+        // The slot of an eviction not yet carried to the file is not taken over: its record may still say dirty.
+        self.recount(index);
+    }
+
+    pub(super) fn file_removed(&mut self, index: u32) {
+        if self.config.file.is_none() {
+            return;
+        }
+        let file = std::mem::replace(&mut self.in_file[index as usize], InFile::NOTHING);
+        self.file.resident -= u32::from(file.resident);
+        self.file.waiting -= u32::from(file.pending != 0 && self.file.enabled);
+        if file.slot != NO_SLOT && self.file.enabled {
+            self.sequence += 1;
+            self.file.drops.insert(self.entry(index).block.0, (file.slot, self.sequence));
+            self.effects.push(Effect::Persist);
+        } else if self.wants_durable() {
+            self.effects.push(Effect::Persist);
+        }
+    }
+
+    /// A load of the entry's slot begins outside a reader's.
+    pub(super) fn slot_for_load(&mut self, index: u32) -> u32 {
+        self.pin(index);
+        self.in_file[index as usize].slot
+    }
+
+    pub(super) fn pin(&mut self, index: u32) {
+        self.recency.remove(&mut self.table, index);
+        self.entry_mut(index).pins += 1;
+    }
+
+    pub(super) fn unpin(&mut self, index: u32) {
+        let entry = self.entry_mut(index);
+        entry.pins -= 1;
+        if entry.pins == 0 {
+            if matches!(entry.state, State::Clean | State::Clean2) {
+                self.push_recent(index);
+            }
+            if self.file.enabled && self.in_file[index as usize].pending != 0 {
+                self.effects.push(Effect::Persist);
+            }
+        }
+    }
+
+    /// The ETag under which a block was stored, where it is kept.
+    pub(super) fn keep_etag(&mut self, index: u32, etag: Option<ETag>) {
+        if let Some(file) = self.in_file.get_mut(index as usize) {
+            file.etag = etag;
         }
     }
 }

@@ -539,3 +539,22 @@ fn no_copy_under_the_lock_is_larger_than_its_limit() {
     assert_eq!(copied(&core), before + 64 * 8192, "folding copies what was written, once");
     const { assert!(COPY_LIMIT <= 64 << 10) };
 }
+
+/// What was carried without a sync is not durable: a flush of the file waits for one.
+#[test]
+fn a_flush_of_the_file_waits_for_its_sync() {
+    let file = Some(FileConfig { memory: 4 });
+    let mut core = Core::new(Config { file, ..config(4, 4, 4, 1) }, Arc::default());
+    let flushed = |core: &mut Core| core.take_effects().iter().any(|e| matches!(e, Effect::Wake(_, Wake::Flushed)));
+    let access = Access { now: 0, known_zero: true, queued: false };
+    let piece = Piece { block: BlockNumber(0), start: 0, len: BLOCK };
+    core.write(piece, Some(&[1; BLOCK as usize]), access).unwrap();
+    let PersistStep::Item(item) = core.next_persist() else { panic!("a dirty block goes to the file") };
+    let items = [item];
+    assert!(core.flush_file().is_some(), "on its way is not there");
+    core.persisted(&items, Ok(vec![Some(super::super::disk::Slot(0))]), false, false);
+    assert!(!flushed(&mut core), "carried, not durable");
+    assert!(core.flush_file().is_some() && core.wants_sync());
+    core.synced(Ok(()));
+    assert!(flushed(&mut core) && core.flush_file().is_none() && !core.wants_sync());
+}

@@ -1,4 +1,4 @@
-//! Which blocks are in memory, with a cache file behind it: those not used lately leave when the file has them.
+//! Which contents are in memory on top of the cache file. Without a file all are.
 
 use super::super::content::Base;
 use super::{Core, State};
@@ -6,7 +6,7 @@ use super::{Core, State};
 impl Core {
     pub(super) fn memory_grew(&mut self, index: u32) {
         self.recount(index);
-        self.shrink_memory(index);
+        self.shrink_memory(Some(index));
     }
 
     pub(super) fn recount(&mut self, index: u32) {
@@ -21,7 +21,7 @@ impl Core {
 
     /// Blocks whose content is in the file leave memory, those not used lately first. Not `but`, which has just come for
     /// somebody who waits: it would go before he looks, and come, and go.
-    pub(super) fn shrink_memory(&mut self, but: u32) {
+    pub(super) fn shrink_memory(&mut self, but: Option<u32>) {
         let mut steps = 2 * self.table.entries.len();
         while self.file.resident > self.file.memory && steps > 0 {
             steps -= 1;
@@ -29,7 +29,7 @@ impl Core {
             self.file.hand = index + 1;
             let current = self.in_file[index as usize].current;
             let entry = self.entry_mut(index);
-            if std::mem::take(&mut entry.referenced) || index == but {
+            if std::mem::take(&mut entry.referenced) || but == Some(index) {
                 continue;
             }
             let resting = matches!(entry.state, State::Clean | State::Dirty) && entry.pins == 0;
