@@ -20,9 +20,9 @@ struct Arguments {
     /// Size of the file in bytes.
     #[arg(long)]
     size: u64,
-    /// FUSE threads.
-    #[arg(long, default_value_t = 4)]
-    threads: usize,
+    /// FUSE threads [default: as the product, one per CPU, 2 to 8].
+    #[arg(long)]
+    threads: Option<usize>,
     mount_point: PathBuf,
 }
 
@@ -83,7 +83,10 @@ impl Filesystem for NullFile {
         // An answer of `Err` names the nearest value; the kernel's default is then good enough.
         let _ = config.set_max_write(MAX_WRITE);
         let _ = config.set_max_background(128);
-        let _ = config.add_capabilities(InitFlags::FUSE_ASYNC_DIO);
+        let _ = config.set_congestion_threshold(128);
+        for flag in [InitFlags::FUSE_ASYNC_DIO, InitFlags::FUSE_MAX_PAGES, InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP] {
+            let _ = config.add_capabilities(flag);
+        }
         Ok(())
     }
 
@@ -100,7 +103,7 @@ impl Filesystem for NullFile {
     }
 
     fn open(&self, _request: &Request, _inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE);
+        reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES);
     }
 
     fn read(
@@ -186,7 +189,8 @@ fn main() -> anyhow::Result<()> {
         MountOption::NoDev,
         MountOption::NoSuid,
     ];
-    config.n_threads = Some(arguments.threads);
+    let cpus = std::thread::available_parallelism().map_or(2, |cpus| cpus.get());
+    config.n_threads = Some(arguments.threads.unwrap_or(cpus.clamp(2, 8)));
     config.clone_fd = true;
     let session: BackgroundSession = fuser::spawn_mount(NullFile::new(arguments.size), &arguments.mount_point, &config)
         .with_context(|| format!("mounting {}", arguments.mount_point.display()))?;
