@@ -16,7 +16,7 @@ use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::etag::ETag;
 use crate::object::{GetIf, Got, Object, ObjectBackend, ObjectHeaders, PutIf};
-use crate::settings::Settings;
+use crate::settings::{Durability, Settings};
 
 const TOKEN_META: &str = "s3backer-mount-token";
 
@@ -40,7 +40,8 @@ pub struct LockOptions {
     pub shared_disk: bool,
     /// The token in the cache file, if a mount that did not end left one.
     pub cached_token: Option<u32>,
-    /// With an equal token in the cache file: the dead mount was ours, go on where it ended.
+    /// With an equal token in the cache file: the dead mount was ours, go on where it ended. A journal is always
+    /// replayed.
     pub recover_dirty: bool,
     /// The pause before reading back on servers that ignore conditions.
     pub settle: Duration,
@@ -56,7 +57,7 @@ impl LockOptions {
             read_only: settings.volume.read_only,
             shared_disk: settings.volume.shared_disk,
             cached_token,
-            recover_dirty: settings.block_cache.recover_dirty,
+            recover_dirty: settings.block_cache.recover_dirty || settings.durability == Durability::Journal,
             settle: settings.volume.lock_settle,
             seed: settings.test.seed,
         }

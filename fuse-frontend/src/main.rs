@@ -6,6 +6,7 @@
 //!                +-> volume_commands (erase, reset-mounted-flag, info, warm)
 //! ```
 
+mod allocator;
 mod cli;
 mod daemon;
 mod errno;
@@ -26,6 +27,7 @@ use cli::Action;
 use s3b_engine::error::{Error, Result};
 
 fn main() -> ExitCode {
+    allocator::settle();
     let args = collected();
     // The copies above stay; what other users can see goes.
     cli::hidden_args::hide();

@@ -116,9 +116,8 @@ fn a_journalled_filesystem_goes_on_without_the_store_and_survives_kill_9() {
     drop(device);
     proxy.set_fault(Fault::None);
 
-    // The cache file holds the dead mount's token, so nothing needs to be forced.
-    let recover = [&journal[..], &["--block-cache-recover-dirty-blocks"]].concat();
-    unmount(mount(bucket.s3b_through(proxy.port(), &recover)));
+    // The cache file holds the dead mount's token, so nothing needs to be forced: a journal is replayed.
+    unmount(mount(bucket.s3b_through(proxy.port(), &journal)));
 
     // Without the cache file: everything is in the bucket.
     let again = mount(bucket.s3b(&flags));
