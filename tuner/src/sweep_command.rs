@@ -23,7 +23,7 @@ use crate::sweep::rounds::{Plan, Rounds, Sweeper};
 use crate::workload::Workload;
 
 /// What is tried unless told otherwise. The defaults of a mount are among it.
-const DEFAULT_AXES: [(&str, &str); 3] = [(BLOCK_SIZE, "64k,256k,1m"), (THREADS, "8,20,48"), (WRITE_DELAY, "250ms,2s")];
+const DEFAULT_AXES: [(&str, &str); 3] = [(BLOCK_SIZE, "64k,256k,1m"), (THREADS, "8,32,96"), (WRITE_DELAY, "250ms,2s")];
 
 /// Where the sweep runs and how it may speak about block sizes.
 struct Target {

@@ -179,7 +179,7 @@ fn caches(settings: &mut Settings, notices: &mut Vec<String>) -> Result<()> {
     let cache = &settings.block_cache;
     let off = matches!(cache.size, CacheSize::Blocks(0) | CacheSize::Bytes(0));
     if cache.threads == 0 && !off {
-        return Err(Error::config("--block-cache-threads=0 would never store a block; try --block-cache-threads=20"));
+        return Err(Error::config("--block-cache-threads=0 would never store a block; try --block-cache-threads=32"));
     }
     if settings.zero_map.threads == 0 {
         return Err(Error::config("--list-blocks-threads=0 would never list; try --list-blocks-threads=16"));

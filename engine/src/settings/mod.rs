@@ -320,7 +320,7 @@ impl Default for BlockCacheSettings {
     fn default() -> Self {
         Self {
             size: CacheSize::Auto,
-            threads: 20,
+            threads: 32,
             write_delay: Duration::from_millis(250),
             timeout: Duration::ZERO,
             max_dirty: 0,

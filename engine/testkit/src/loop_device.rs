@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::run::{run, tool};
+use crate::run::{run, run_when_idle, tool};
 
 /// Commands on a loop device may wait for write-back to a slow store.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -87,7 +87,7 @@ impl FilesystemMount {
     }
 
     pub fn unmount(mut self) -> Result<()> {
-        run(system("umount").arg(self.point.path()), LIMIT).context("unmounting the filesystem")?;
+        run_when_idle(system("umount").arg(self.point.path()), LIMIT).context("unmounting the filesystem")?;
         self.mounted = false;
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::daemon::Daemon;
-use crate::run::run;
+use crate::run::{run, run_when_idle};
 use crate::wait::until;
 
 /// A mount is up within this, also on a machine busy with other tests.
@@ -81,7 +81,7 @@ impl Mount {
 
     /// Unmounts, waits until the process has stored everything and ended well. Answers its log.
     pub fn unmount(mut self) -> Result<String> {
-        run(Command::new("umount").arg(self.point.path()), UMOUNT).with_context(|| self.daemon.log())?;
+        run_when_idle(Command::new("umount").arg(self.point.path()), UMOUNT).with_context(|| self.daemon.log())?;
         self.mounted = false;
         let status = self.daemon.wait(DRAINED)?;
         let log = self.daemon.log();

@@ -11,6 +11,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::wait::until;
 
+/// No fork keeps files open for longer than this, on a busy machine either.
+const BUSY: Duration = Duration::from_secs(20);
+
 /// What a command left behind.
 pub struct Finished {
     pub status: ExitStatus,
@@ -21,6 +24,23 @@ pub struct Finished {
 /// Runs a command that must succeed; answers its standard output. The error shows the command and what it said.
 pub fn run(command: &mut Command, limit: Duration) -> Result<String> {
     let finished = run_to_end(command, limit)?;
+    if !finished.status.success() {
+        bail!("`{}` failed: {finished}", show(command));
+    }
+    Ok(finished.stdout)
+}
+
+/// As [`run`], again while it says that something is busy, within `limit`. A process forked by another test, before it
+/// runs its program, holds copies of every open file of this one for a moment; "busy" for longer is a failure.
+pub fn run_when_idle(command: &mut Command, limit: Duration) -> Result<String> {
+    let idle = || {
+        let finished = match run_to_end(command, limit) {
+            Ok(finished) => finished,
+            Err(error) => return Some(Err(error)),
+        };
+        (finished.status.success() || !finished.stderr.contains("busy")).then_some(Ok(finished))
+    };
+    let finished = until(limit.min(BUSY), "no longer busy", idle)??;
     if !finished.status.success() {
         bail!("`{}` failed: {finished}", show(command));
     }

@@ -265,8 +265,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "block-cache-threads",
         Required("N"),
         CACHE,
-        "32",
-        "Stores and read-aheads at a time; demand reads come on top; default 20",
+        "48",
+        "Stores and read-aheads at a time; demand reads come on top; default 32",
         field!(Settings; block_cache.threads, parse::count, u32::to_string),
     )
     .legacy("blockCacheThreads"),
