@@ -162,7 +162,6 @@ fn ours(out: &mut Text, stats: &Stats, sections: Sections) {
         out.count("s3b_cache_flushes", &cache.flushes);
         out.count("s3b_cache_merge_reads", &cache.merge_reads);
         out.count("s3b_cache_read_ahead_reads", &cache.read_ahead_reads);
-        out.count("s3b_cache_read_ahead_hits", &cache.read_ahead_hits);
         out.count("s3b_cache_evictions", &cache.evictions);
         out.count("s3b_cache_pressure_waits", &cache.pressure_waits);
         out.count("s3b_cache_copied_bytes", &cache.copied_bytes);

@@ -176,8 +176,6 @@ struct Busy {
     slot: bool,
     /// STAGING, MERGING: stop after the merge; a reader asked for it.
     merge_only: bool,
-    /// READING: nobody has asked yet.
-    prefetch: bool,
     /// A load for a reader is under way.
     loading: bool,
 }

@@ -61,11 +61,7 @@ impl Core {
                 self.begin_verify(index);
                 Want::Wait(self.join(index))
             }
-            State::Reading => {
-                self.entry_mut(index).busy().prefetch = false;
-                Want::Wait(self.join(index))
-            }
-            State::Reading2 => Want::Wait(self.join(index)),
+            State::Reading | State::Reading2 => Want::Wait(self.join(index)),
             _ if known == Known::Yes => Want::Ready,
             _ if known == Known::InFile => {
                 self.begin_load(index);

@@ -378,7 +378,6 @@ impl Core {
             let index = self.begin_fetch(block, now);
             let busy = self.entry_mut(index).busy();
             busy.slot = true;
-            busy.prefetch = true;
             self.background += 1;
             self.stats.block_cache.read_ahead_reads.increment();
         }
