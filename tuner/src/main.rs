@@ -4,24 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-mod cli;
-mod connection;
-mod cost;
-mod interrupt;
-mod journal;
-mod measure;
-mod model;
-mod place;
-mod progress;
-mod recommend;
-mod replay;
-mod replay_command;
-mod report;
-mod run;
-mod stats;
-mod sweep;
-mod sweep_command;
-mod workload;
+use s3b_tuner::cli;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -35,12 +18,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(async {
-        match &cli.command {
-            cli::Command::Sweep(args) => sweep_command::sweep(args).await,
-            cli::Command::Replay(args) => replay_command::replay(args).await,
-        }
-    });
+    let result = runtime.block_on(cli.command.run());
     result.unwrap_or_else(|error| {
         eprintln!("s3b-tuner: {error:#}");
         ExitCode::FAILURE

@@ -8,8 +8,12 @@ use s3b_engine::settings::{Location, Settings, SurveyMode};
 use s3b_scenarios::Scenario;
 use tempfile::TempDir;
 
-use crate::cli::{Format, PaceName, Sweep};
-use crate::connection::Access;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::{Format, PaceName, duration, latency};
+use crate::connection::{Access, Connection};
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::model::ModelSettings;
 use crate::place::{self, Place};
@@ -21,6 +25,69 @@ use crate::run;
 use crate::sweep::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
 use crate::sweep::rounds::{Plan, Rounds, Sweeper};
 use crate::workload::Workload;
+
+/// Try many configurations on the same workloads, recommend one, and write it to s3b.toml
+///
+/// Without a store it needs no account: built-in scenarios on a temporary directory behind a model of S3's latency, in
+/// about a minute. Each configuration is run once a round, in another order each round, from a cold cache to the end
+/// of a final flush. Everything happens under a random prefix; only what was written there is deleted afterwards.
+#[derive(Args)]
+#[command(after_help = SWEEP_EXAMPLES)]
+pub struct Sweep {
+    /// A recorded trace to sweep over, or several; instead of the built-in scenarios
+    #[arg(long, value_name = "TRACE")]
+    pub trace: Vec<String>,
+    /// A scenario to sweep over: a built-in name or a file; may be repeated
+    #[arg(long, value_name = "SCENARIO")]
+    pub scenario: Vec<String>,
+    /// Values to try for one setting; may be repeated. Any flag of a mount, or the short names threads, write-delay,
+    /// cache. Default: block-size=64k,256k,1m threads=8,20,48 write-delay=250ms,2s
+    #[arg(long, value_name = "SETTING=VALUES")]
+    pub vary: Vec<String>,
+    /// Median latency of the model of S3 around a directory [default: 30ms without --test, no model with it]
+    #[arg(long, value_name = "TIME", value_parser = latency)]
+    pub latency: Option<Duration>,
+    /// How often every configuration runs; with fewer than two the noise stays unknown
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub rounds: u16,
+    /// Begin no further configuration after this
+    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = duration)]
+    pub max_time: Duration,
+    /// Multiply the operations and the span of the scenarios
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub scale: u64,
+    /// Operations taken from the beginning of each trace
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub trace_ops: u64,
+    /// When operations start
+    #[arg(long, value_enum, default_value_t = PaceName::Max)]
+    pub pace: PaceName,
+    /// Seed of the order of runs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Where the recommendation goes [default: s3b.toml]. An earlier, unedited result is replaced, nothing else
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace the output file whoever wrote it
+    #[arg(long)]
+    pub force: bool,
+    /// How the result is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  s3b-tuner sweep
+  s3b-tuner sweep --latency 5ms --vary block-size=64k..4m:x4 --vary threads=8..64:x2 --max-time 10m
+  s3b-tuner sweep --bucket mybucket --region eu-west-1 --trace vm.vscsi.zst -o vm.toml
+  s3b-tuner sweep --bucket mybucket --block-size 256k --vary read-ahead=0,4,16 --scenario sequential-read
+
+A block size is recommended only for a bucket or a model of one: on a bare directory (--test DIR without --latency)
+it would be a statement about a local disk, and the block size of a volume is permanent.
+Exit code: 0 done, 1 error or no usable configuration, 2 wrong usage, 130 interrupted (what is there is still reported).";
 
 /// What is tried unless told otherwise. The defaults of a mount are among it.
 const DEFAULT_AXES: [(&str, &str); 3] = [(BLOCK_SIZE, "64k,256k,1m"), (THREADS, "8,32,96"), (WRITE_DELAY, "250ms,2s")];

@@ -1,0 +1,4 @@
+//! One file per command: its arguments, and what it does with them.
+
+pub mod replay;
+pub mod sweep;

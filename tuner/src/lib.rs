@@ -1,0 +1,21 @@
+//! The tuner: runs workloads against the real engine, simulated or for real, and says which settings to mount with.
+//!
+//! A library so that benches and tests can hold the same simulation that the program runs.
+
+pub mod cli;
+pub mod commands;
+pub mod connection;
+pub mod cost;
+pub mod interrupt;
+pub mod journal;
+pub mod measure;
+pub mod model;
+pub mod place;
+pub mod progress;
+pub mod recommend;
+pub mod replay;
+pub mod report;
+pub mod run;
+pub mod stats;
+pub mod sweep;
+pub mod workload;
