@@ -16,6 +16,7 @@ pub mod recommend;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod simulate;
 pub mod stats;
 pub mod sweep;
 pub mod workload;
