@@ -21,10 +21,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use s3b_engine::clock;
 use s3b_engine::settings::Settings;
+use tokio::runtime::Handle;
 
 use self::dilation::stretched;
 pub use self::ledger::{CacheSide, HostSide, Ledger, StoreSide};
-pub use self::many::{Finished, many};
+pub use self::many::{Finished, in_parallel, many};
 pub use self::player::Pace;
 use self::player::Player;
 use self::scene::Scene;
@@ -125,7 +126,7 @@ pub struct Simulated {
 /// Longer than anybody waits for a final flush: an engine that is not done by then will never be.
 const NEVER: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// Runs one job on this thread.
+/// Runs one job on this thread (on one of its own, if this one serves an async runtime).
 ///
 /// # Errors
 /// Settings no volume can be opened with, a workload whose source fails, or an engine that does not come to its end.
@@ -138,6 +139,17 @@ pub fn run(job: &Job) -> Result<Simulated> {
 /// # Errors
 /// As [`run`].
 pub fn run_until(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
+    if Handle::try_current().is_err() {
+        return run_here(job, stop);
+    }
+    // This thread serves a runtime already, and no runtime runs inside another.
+    std::thread::scope(|scope| match scope.spawn(|| run_here(job, stop)).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+fn run_here(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.context("cannot start a simulation's runtime")?;
     let result = runtime.block_on(simulate(job, stop));
