@@ -88,7 +88,6 @@ pub struct Ledger {
 
 /// The counters at one time.
 pub(super) struct Observed {
-    pub(super) requests: Requests,
     cache: CacheSide,
     store: StoreSide,
 }
@@ -98,7 +97,6 @@ impl Observed {
         let (cache, zero) = (&stats.block_cache, &stats.zero_map);
         let requests = Requests::of(counts);
         Self {
-            requests,
             cache: CacheSide {
                 read_hits: cache.read_hits.get(),
                 read_misses: cache.read_misses.get(),

@@ -32,7 +32,7 @@ use self::scene::Scene;
 pub use self::tape::{Found, MOST_KEPT, Ops, Tape};
 use crate::cost::Requests;
 use crate::measure::Measured;
-use crate::model::ModelSettings;
+use crate::model::{StoreModel, Utilisation};
 
 /// What to simulate.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ pub struct Job {
     pub tape: Arc<Tape>,
     pub pace: Pace,
     /// The store; nothing: one that answers at once.
-    pub store: Option<ModelSettings>,
+    pub store: Option<Arc<StoreModel>>,
     /// Of the store's weather and of what the writes carry. Jobs to be compared have the same.
     pub seed: u64,
     pub start: Start,
@@ -118,6 +118,8 @@ pub struct Simulated {
     pub measured: Measured,
     pub requests: Requests,
     pub ledger: Ledger,
+    /// Of the store's model; nothing without one.
+    pub utilisation: Option<Utilisation>,
     pub ended: Ended,
     /// What the engine said when the volume was opened.
     pub notices: Vec<String>,
@@ -174,12 +176,13 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     };
     let (measured, host) = player.finish(ended);
     let ledger = scene.ledger(&before, host);
-    let requests = scene.requests(&before);
+    let requests = ledger.store.requests;
+    let utilisation = scene.utilisation();
     if ended == Ended::Whole {
         scene.weather_off();
         scene.close().await.context("cannot close the volume")?;
     }
-    Ok(Simulated { measured, requests, ledger, ended, notices: scene.notices() })
+    Ok(Simulated { measured, requests, ledger, utilisation, ended, notices: scene.notices() })
 }
 
 #[cfg(test)]

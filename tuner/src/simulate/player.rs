@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use bytes::Bytes;
 use futures::future::try_join_all;
 use s3b_engine::clock::{self, Instant};
 use s3b_engine::error::Error;
+use s3b_engine::payload::Weight;
 use s3b_engine::volume::Volume;
 use s3b_scenarios::content::Content;
+use s3b_scenarios::random::Random;
 use s3b_scenarios::{Op, OpKind};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -91,9 +92,9 @@ impl Epoch {
 pub(super) struct Player {
     volume: Arc<Volume>,
     device_starts: Vec<u64>,
-    content: Content,
-    pool: Bytes,
-    zeros: Bytes,
+    weight: Weight,
+    zero_share: f64,
+    random: Random,
     epoch: Epoch,
     shared: Arc<Shared>,
     scratch: Vec<u8>,
@@ -115,7 +116,6 @@ enum Rest {
 
 impl Player {
     pub(super) fn new(job: &Job, volume: Arc<Volume>, device_starts: Vec<u64>) -> Self {
-        let content = Content::new(job.tape.content, job.seed);
         let at_most = match job.pace {
             Pace::Schedule => SCHEDULED_AT_MOST,
             Pace::Closed { outstanding } => outstanding.max(1),
@@ -123,9 +123,9 @@ impl Player {
         Self {
             volume,
             device_starts,
-            pool: Bytes::copy_from_slice(content.pool()),
-            zeros: Bytes::from(vec![0; PIECE as usize]),
-            content,
+            weight: Weight::of_ratio(job.tape.content.compressibility),
+            zero_share: job.tape.content.zero_share,
+            random: Random::new(job.seed),
             epoch: Epoch::new(),
             shared: Arc::new(Shared { results: Mutex::default(), returned: Notify::new() }),
             scratch: Vec::new(),
@@ -233,8 +233,8 @@ impl Player {
         let lag = shrunk(now - intended);
         op.offset += self.device_starts.get(op.device as usize).copied().unwrap_or(0);
         self.side.count(&op, self.volume.geometry());
-        let data = if op.kind == OpKind::Write { self.data(op.len) } else { Vec::new() };
-        let rest = self.try_at_once(&op, &data);
+        let weight = if op.kind == OpKind::Write { self.next_weight() } else { Weight::ZERO };
+        let rest = self.try_at_once(&op, weight);
         let host_time = self.host_time(&op);
         let shared = &self.shared;
         match rest {
@@ -256,17 +256,17 @@ impl Player {
                     results.measured.started(lag);
                     results.outstanding += 1;
                 });
-                Some(self.spawn(op, data, from, intended, now))
+                Some(self.spawn(op, weight, from, intended, now))
             }
         }
     }
 
-    fn spawn(&mut self, op: Op, data: Vec<Bytes>, from: u64, intended: Instant, now: Instant) -> oneshot::Receiver<()> {
+    fn spawn(&mut self, op: Op, weight: Weight, from: u64, intended: Instant, now: Instant) -> oneshot::Receiver<()> {
         let order = self.order(&op);
         let (volume, shared) = (self.volume.clone(), self.shared.clone());
         let (tell, returned) = oneshot::channel();
         tokio::spawn(async move {
-            let result = run(&volume, &op, data, from, order).await;
+            let result = run(&volume, &op, weight, from, order).await;
             shared.record(&op, intended, now, result);
             shared.with(|results| results.outstanding -= 1);
             shared.returned.notify_one();
@@ -276,20 +276,14 @@ impl Player {
         returned
     }
 
-    /// The bytes of a write, in pieces.
-    fn data(&mut self, len: u64) -> Vec<Bytes> {
-        let mut left = len;
-        let mut pieces = Vec::new();
-        while left > 0 {
-            let len = left.min(PIECE) as usize;
-            pieces.push(self.content.next(len).map_or_else(|| self.zeros.slice(..len), |part| self.pool.slice(part)));
-            left -= len as u64;
-        }
-        pieces
+    /// What the next write carries.
+    fn next_weight(&mut self) -> Weight {
+        let zero = self.zero_share > 0.0 && (self.random.bits() >> 11) as f64 / (1u64 << 53) as f64 <= self.zero_share;
+        if zero { Weight::ZERO } else { self.weight }
     }
 
     /// Does what can be done without waiting.
-    fn try_at_once(&mut self, op: &Op, data: &[Bytes]) -> Result<Rest, Error> {
+    fn try_at_once(&mut self, op: &Op, weight: Weight) -> Result<Rest, Error> {
         if op.len > PIECE || op.flush_before || op.durable {
             return Ok(Rest::From(0));
         }
@@ -299,7 +293,7 @@ impl Player {
                 None => Ok(Rest::From(0)),
             },
             OpKind::Write => {
-                let taken = self.volume.try_write(op.offset, &data[0])? as u64;
+                let taken = self.volume.try_write_weight(op.offset, op.len, weight)?;
                 Ok(if taken == op.len { Rest::Nothing } else { Rest::From(taken) })
             }
             OpKind::Flush | OpKind::Discard => Ok(Rest::From(0)),
@@ -344,8 +338,8 @@ struct Order {
     holds: Option<mpsc::Sender<()>>,
 }
 
-/// What remains of an operation. Of a write, `data` is all of it and `from` where the rest begins.
-async fn run(volume: &Volume, op: &Op, data: Vec<Bytes>, from: u64, mut order: Order) -> Result<(), Error> {
+/// What remains of an operation: of a write, all from byte `from` on.
+async fn run(volume: &Volume, op: &Op, weight: Weight, from: u64, mut order: Order) -> Result<(), Error> {
     if let Some(before) = &mut order.before {
         // Nothing is ever sent: the end of the channel is the last write's return.
         before.recv().await;
@@ -364,11 +358,10 @@ async fn run(volume: &Volume, op: &Op, data: Vec<Bytes>, from: u64, mut order: O
             try_join_all(pieces).await?;
         }
         OpKind::Write => {
-            let pieces = data.into_iter().enumerate().filter_map(|(n, piece)| {
-                let start = n as u64 * PIECE;
-                let skip = from.saturating_sub(start).min(piece.len() as u64);
-                let piece = piece.slice(skip as usize..);
-                (!piece.is_empty()).then(|| volume.write(op.offset + start + skip, piece))
+            let starts = (0..op.len).step_by(PIECE as usize).filter(|start| start + PIECE > from);
+            let pieces = starts.map(|start| {
+                let (at, end) = (start.max(from), (start + PIECE).min(op.len));
+                volume.write_weight(op.offset + at, end - at, weight)
             });
             try_join_all(pieces).await?;
         }

@@ -30,12 +30,17 @@ fn mixed(ops: u64) -> Arc<Tape> {
 }
 
 fn job(block_size: u64) -> Job {
-    Job { store: Some(ModelSettings::default()), seed: 5, ..Job::new(settings(block_size), mixed(2000)) }
+    Job {
+        store: Some(Arc::new(crate::model::shipped::standard())),
+        seed: 5,
+        ..Job::new(settings(block_size), mixed(2000))
+    }
 }
 
 /// All of a result that could differ.
 fn story(simulated: &Simulated) -> String {
-    format!("{:?} {:?} {:?} {:?}", simulated.measured, simulated.requests, simulated.ledger, simulated.ended)
+    let Simulated { measured, requests, ledger, utilisation, ended, notices } = simulated;
+    format!("{measured:?} {requests:?} {ledger:?} {utilisation:?} {ended:?} {notices:?}")
 }
 
 #[test]
