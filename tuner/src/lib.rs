@@ -17,6 +17,7 @@ pub mod recommend;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod statistics;
 pub mod stats;
 pub mod sweep;
 pub mod workload;
