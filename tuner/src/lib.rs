@@ -2,6 +2,7 @@
 //!
 //! A library so that benches and tests can hold the same simulation that the program runs.
 
+pub mod answer;
 pub mod cli;
 pub mod commands;
 pub mod connection;
@@ -12,6 +13,7 @@ pub mod measure;
 pub mod model;
 pub mod outcome;
 pub mod place;
+pub mod prices;
 pub mod progress;
 pub mod recommend;
 pub mod replay;
