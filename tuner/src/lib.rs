@@ -10,6 +10,7 @@ pub mod interrupt;
 pub mod journal;
 pub mod measure;
 pub mod model;
+pub mod outcome;
 pub mod place;
 pub mod progress;
 pub mod recommend;
