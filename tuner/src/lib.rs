@@ -19,4 +19,5 @@ pub mod report;
 pub mod run;
 pub mod stats;
 pub mod sweep;
+pub mod trace_options;
 pub mod workload;
