@@ -28,6 +28,7 @@ Examples:
 pub enum Command {
     Sweep(commands::sweep::Sweep),
     Replay(commands::replay::Replay),
+    Convert(commands::convert::Convert),
 }
 
 impl Command {
@@ -37,6 +38,7 @@ impl Command {
         match self {
             Self::Sweep(args) => commands::sweep::sweep(args).await,
             Self::Replay(args) => commands::replay::replay(args).await,
+            Self::Convert(args) => commands::convert::convert(args).await,
         }
     }
 }

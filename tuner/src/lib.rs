@@ -22,4 +22,5 @@ pub mod run;
 pub mod statistics;
 pub mod stats;
 pub mod sweep;
+pub mod trace_options;
 pub mod workload;
