@@ -22,12 +22,14 @@ Examples:
   s3b-tuner sweep                                          no account, no set-up: about a minute, writes s3b.toml
   s3b-tuner sweep --bucket mybucket --trace vm.vscsi.zst   your bucket, your workload
   s3b-tuner replay fsync-small --test /mnt/scratch         one scenario on one configuration
-  s3b-tuner replay disk.blktrace.0 --config s3b.toml --bucket mybucket";
+  s3b-tuner replay disk.blktrace.0 --config s3b.toml --bucket mybucket
+  s3b-tuner scenarios --show oltp > mine.toml              a workload of your own, from a built-in one";
 
 #[derive(Subcommand)]
 pub enum Command {
     Sweep(commands::sweep::Sweep),
     Replay(commands::replay::Replay),
+    Scenarios(commands::scenarios::Scenarios),
 }
 
 impl Command {
@@ -37,6 +39,7 @@ impl Command {
         match self {
             Self::Sweep(args) => commands::sweep::sweep(args).await,
             Self::Replay(args) => commands::replay::replay(args).await,
+            Self::Scenarios(args) => commands::scenarios::scenarios(args),
         }
     }
 }

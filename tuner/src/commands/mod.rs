@@ -1,4 +1,5 @@
 //! One file per command: its arguments, and what it does with them.
 
 pub mod replay;
+pub mod scenarios;
 pub mod sweep;
