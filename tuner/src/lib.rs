@@ -3,6 +3,7 @@
 //! A library so that benches and tests can hold the same simulation that the program runs.
 
 pub mod answer;
+pub mod bodies;
 pub mod cli;
 pub mod commands;
 pub mod connection;

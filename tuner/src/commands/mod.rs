@@ -2,4 +2,5 @@
 
 pub mod convert;
 pub mod replay;
+pub mod scenarios;
 pub mod sweep;
