@@ -31,6 +31,7 @@ pub enum Command {
     Replay(commands::replay::Replay),
     Convert(commands::convert::Convert),
     Scenarios(commands::scenarios::Scenarios),
+    Validate(commands::validate::Validate),
 }
 
 impl Command {
@@ -42,6 +43,7 @@ impl Command {
             Self::Replay(args) => commands::replay::replay(args).await,
             Self::Convert(args) => commands::convert::convert(args).await,
             Self::Scenarios(args) => commands::scenarios::scenarios(args),
+            Self::Validate(args) => commands::validate::validate(args).await,
         }
     }
 }

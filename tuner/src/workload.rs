@@ -136,6 +136,14 @@ impl Workload {
         matches!(self.source, Source::Trace(_))
     }
 
+    /// Whether its author says that the span holds data before the first operation; false for a trace.
+    pub fn is_prefilled(&self) -> bool {
+        match &self.source {
+            Source::Scenario(scenario) => scenario.prefill,
+            Source::Trace(_) => false,
+        }
+    }
+
     /// What the data carries that is there before the first operation, and what writes carry unless their stream says
     /// otherwise. Traces have no content; theirs is taken as the expensive kind.
     pub fn content(&self) -> ContentProperties {
@@ -212,11 +220,12 @@ impl Workload {
 pub struct BlockSet(Vec<u64>);
 
 impl BlockSet {
-    fn new(blocks: u32) -> Self {
+    /// Room for this many blocks.
+    pub fn new(blocks: u32) -> Self {
         Self(vec![0; (blocks as usize).div_ceil(64)])
     }
 
-    fn insert(&mut self, block: u32) {
+    pub fn insert(&mut self, block: u32) {
         self.0[block as usize / 64] |= 1 << (block % 64);
     }
 

@@ -4,3 +4,4 @@ pub mod convert;
 pub mod replay;
 pub mod scenarios;
 pub mod sweep;
+pub mod validate;
