@@ -82,7 +82,7 @@ group! {
         current_size: Counter, initial_size: Counter, dirty: Counter, capacity: Counter,
         read_hits: Counter, read_misses: Counter, write_hits: Counter, write_misses: Counter,
         verified: Counter, mismatch: Counter,
-        merge_reads: Counter, read_ahead_reads: Counter, read_ahead_used: Counter, stores: Counter, flushes: Counter,
+        merge_reads: Counter, read_ahead_reads: Counter, read_ahead_used: Counter, stores: Counter, zero_stores: Counter, zero_reads: Counter, flushes: Counter,
         store_errors: Counter, copied_bytes: Counter, pressure_waits: Counter, evictions: Counter,
         most_at_risk: Counter,
     }

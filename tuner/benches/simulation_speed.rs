@@ -26,8 +26,9 @@ fn one(tape: &Arc<Tape>, block_size: u64) -> Result<()> {
     let start = clock::now();
     let simulated = run(&job(tape, block_size, 32, 250))?;
     let seconds = start.elapsed().as_secs_f64();
-    let (host, requests) = (simulated.ledger.host, simulated.requests);
-    let (ops, blocks) = (tape.summary.ops(), host.read_blocks + host.written_blocks);
+    let (cache, requests) = (simulated.ledger.cache, simulated.requests);
+    let blocks = cache.read_hits + cache.read_misses + cache.write_hits + cache.write_misses;
+    let ops = tape.summary.ops();
     println!(
         "{block_size} B blocks: {seconds:.3} s, {:.0} requests/s, {:.0} block operations/s, {} PUTs, {} GETs, {:.1} virtual s",
         ops as f64 / seconds,

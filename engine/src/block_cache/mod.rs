@@ -188,7 +188,10 @@ impl BlockCache {
                 }
                 match want {
                     Want::Ready => Err(Ok(None)),
-                    Want::Zero => Err(Ok(Some(Base::Zero))),
+                    Want::Zero => {
+                        self.shared.stats.block_cache.zero_reads.increment();
+                        Err(Ok(Some(Base::Zero)))
+                    }
                     Want::Failed(error) => Err(Err(error)),
                     Want::Wait(ticket) => Ok(ticket),
                     Want::NoRoom => Ok(core.wait_for_room(queued, Purpose::Read)),

@@ -99,7 +99,7 @@ impl BlockCache {
         let payload = self.payload();
         let (first, last) = self.block_range(offset, len as u64);
         let mut pieces = self.geometry.pieces(offset, len as u64).peekable();
-        let mut at = 0;
+        let (mut at, mut zeros) = (0, 0);
         while pieces.peek().is_some() {
             let mut large = None;
             let hit = self.shared.step(|core, now| {
@@ -115,6 +115,7 @@ impl BlockCache {
                         }
                     } else if core.is_absent(piece.block) && self.shared.store.known_zero(piece.block) {
                         part.fill(0);
+                        zeros += 1;
                     } else {
                         return false;
                     }
@@ -134,6 +135,9 @@ impl BlockCache {
             {
                 return false;
             }
+        }
+        if zeros > 0 {
+            self.shared.stats.block_cache.zero_reads.add(zeros);
         }
         true
     }

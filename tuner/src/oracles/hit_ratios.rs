@@ -83,10 +83,9 @@ pub fn simulate_lru(ops: &[Op], blocks: u64) -> Result<f64> {
         simulated.ended == Ended::Whole && simulated.measured.failures() == 0,
         "operations failed or were left out"
     );
-    let (host, cache) = (&simulated.ledger.host, &simulated.ledger.cache);
-    let accesses = host.read_blocks + host.written_blocks;
-    let fetched = simulated.requests.gets - cache.merge_reads;
-    Ok(1.0 - (fetched + cache.write_misses) as f64 / accesses.max(1) as f64)
+    let cache = &simulated.ledger.cache;
+    let hits = cache.read_hits + cache.write_hits;
+    Ok(hits as f64 / (hits + cache.read_misses + cache.write_misses).max(1) as f64)
 }
 
 /// The same from a list of blocks in the order of their use.

@@ -24,7 +24,6 @@ use s3b_engine::settings::Settings;
 use tokio::runtime::Handle;
 
 use self::dilation::stretched;
-pub use self::ledger::{CacheSide, HostSide, Ledger, StoreSide};
 pub use self::many::{Finished, in_parallel, many};
 pub use self::player::Pace;
 use self::player::Player;
@@ -33,6 +32,7 @@ pub use self::tape::{Found, MOST_KEPT, Ops, Tape};
 use crate::cost::Requests;
 use crate::measure::Measured;
 use crate::model::{StoreModel, Utilisation};
+use crate::outcome::Ledger;
 
 /// What to simulate.
 #[derive(Clone)]
@@ -118,6 +118,8 @@ pub struct Simulated {
     pub measured: Measured,
     pub requests: Requests,
     pub ledger: Ledger,
+    /// Most bytes ever acknowledged and not yet stored.
+    pub at_risk_bytes: u64,
     /// Of the store's model; nothing without one.
     pub utilisation: Option<Utilisation>,
     pub ended: Ended,
@@ -176,13 +178,14 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     };
     let (measured, host) = player.finish(ended);
     let ledger = scene.ledger(&before, host);
-    let requests = ledger.store.requests;
+    let requests = scene.requests(&before);
+    let at_risk_bytes = scene.most_at_risk();
     let utilisation = scene.utilisation();
     if ended == Ended::Whole {
         scene.weather_off();
         scene.close().await.context("cannot close the volume")?;
     }
-    Ok(Simulated { measured, requests, ledger, utilisation, ended, notices: scene.notices() })
+    Ok(Simulated { measured, requests, ledger, at_risk_bytes, utilisation, ended, notices: scene.notices() })
 }
 
 #[cfg(test)]

@@ -13,19 +13,15 @@ use s3b_engine::clock::{self, Instant};
 use s3b_engine::error::Error;
 use s3b_engine::payload::Weight;
 use s3b_engine::volume::Volume;
-use s3b_scenarios::content::Content;
-use s3b_scenarios::random::Random;
-use s3b_scenarios::{Op, OpKind};
-use tokio::sync::{Notify, mpsc, oneshot};
+use s3b_scenarios::{Op, OpKind, StreamProperties};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::dilation::{shrunk, since, stretched, tick_after};
 use super::ledger::HostSide;
 use super::scene::Scene;
 use super::{Ended, Host, Job, Limit};
+use crate::bodies::PIECE;
 use crate::measure::{Done, Measured};
-
-/// Longest piece of one operation, as a kernel would send it.
-const PIECE: u64 = Content::MAX_LEN as u64;
 
 /// Outstanding operations by schedule, as in a real replay.
 const SCHEDULED_AT_MOST: usize = 1 << 16;
@@ -92,9 +88,9 @@ impl Epoch {
 pub(super) struct Player {
     volume: Arc<Volume>,
     device_starts: Vec<u64>,
-    weight: Weight,
-    zero_share: f64,
-    random: Random,
+    streams: Vec<Stream>,
+    /// Of a closed loop.
+    slots: Arc<Semaphore>,
     epoch: Epoch,
     shared: Arc<Shared>,
     scratch: Vec<u8>,
@@ -105,6 +101,44 @@ pub(super) struct Player {
     debt_ns: f64,
     side: HostSide,
     ops: u64,
+}
+
+/// What the player knows of a stream of operations.
+struct Stream {
+    weight: Weight,
+    /// Closed loop: its own bound, within that of all.
+    slots: Option<Arc<Semaphore>>,
+    /// Closed loop: from an operation's return to when its place is free. Stretched.
+    think: Duration,
+}
+
+impl Stream {
+    fn new(properties: &StreamProperties) -> Self {
+        Self {
+            weight: Weight::of_ratio(properties.content.compressibility),
+            slots: properties.depth.map(|depth| Arc::new(Semaphore::new(depth.max(1) as usize))),
+            think: stretched(Duration::from_nanos(properties.think_ns)),
+        }
+    }
+}
+
+/// What an outstanding operation of a closed loop occupies.
+#[derive(Default)]
+struct Place {
+    /// Of all, and of its stream.
+    _slots: [Option<OwnedSemaphorePermit>; 2],
+    think: Duration,
+}
+
+impl Place {
+    fn leave(self) {
+        if !self.think.is_zero() {
+            tokio::spawn(async move {
+                clock::sleep(self.think).await;
+                drop(self);
+            });
+        }
+    }
 }
 
 /// What is left to do of an operation.
@@ -123,9 +157,8 @@ impl Player {
         Self {
             volume,
             device_starts,
-            weight: Weight::of_ratio(job.tape.content.compressibility),
-            zero_share: job.tape.content.zero_share,
-            random: Random::new(job.seed),
+            streams: job.tape.streams.iter().map(Stream::new).collect(),
+            slots: Arc::new(Semaphore::new(at_most)),
             epoch: Epoch::new(),
             shared: Arc::new(Shared { results: Mutex::default(), returned: Notify::new() }),
             scratch: Vec::new(),
@@ -187,20 +220,31 @@ impl Player {
         if self.wait_for_turn().await {
             now = clock::now();
         }
-        self.issue(op, intended, now);
+        self.issue(op, intended, now, Place::default());
     }
 
     async fn in_turn(&mut self, op: Op) {
         tokio::task::coop::consume_budget().await;
-        self.wait_for_turn().await;
+        let place = self.place(&op).await;
         self.pay(&op).await;
         let now = clock::now();
         let flushes = op.kind == OpKind::Flush || op.flush_before || op.durable;
-        let returned = self.issue(op, now, now);
+        let returned = self.issue(op, now, now, place);
         if let (true, Some(returned)) = (flushes, returned) {
             // An error means that the task panicked, and that ends the simulation elsewhere.
             let _ = returned.await;
         }
+    }
+
+    /// In a closed loop: within the bound of its stream, then of all.
+    async fn place(&self, op: &Op) -> Place {
+        let stream = self.streams.get(op.origin.stream());
+        let own = match stream.and_then(|stream| stream.slots.clone()) {
+            Some(slots) => slots.acquire_owned().await.ok(),
+            None => None,
+        };
+        let slot = self.slots.clone().acquire_owned().await.ok();
+        Place { _slots: [slot, own], think: stream.map_or(Duration::ZERO, |stream| stream.think) }
     }
 
     /// Whether it had to wait.
@@ -229,11 +273,11 @@ impl Player {
     }
 
     /// Answers when the operation returns, unless it has already.
-    fn issue(&mut self, mut op: Op, intended: Instant, now: Instant) -> Option<oneshot::Receiver<()>> {
+    fn issue(&mut self, mut op: Op, intended: Instant, now: Instant, place: Place) -> Option<oneshot::Receiver<()>> {
         let lag = shrunk(now - intended);
         op.offset += self.device_starts.get(op.device as usize).copied().unwrap_or(0);
         self.side.count(&op, self.volume.geometry());
-        let weight = if op.kind == OpKind::Write { self.next_weight() } else { Weight::ZERO };
+        let weight = self.weight(&op);
         let rest = self.try_at_once(&op, weight);
         let host_time = self.host_time(&op);
         let shared = &self.shared;
@@ -244,11 +288,13 @@ impl Player {
                     results.measured.started(lag);
                     results.measured.done(Done { kind, bytes, latency: lag + host_time, service: host_time });
                 });
+                place.leave();
                 None
             }
             Err(error) => {
                 shared.with(|results| results.measured.started(lag));
                 shared.record(&op, intended, now, Err(error));
+                place.leave();
                 None
             }
             Ok(Rest::From(from)) => {
@@ -256,12 +302,13 @@ impl Player {
                     results.measured.started(lag);
                     results.outstanding += 1;
                 });
-                Some(self.spawn(op, weight, from, intended, now))
+                Some(self.spawn(Rested { op, weight, from, intended, now, place }))
             }
         }
     }
 
-    fn spawn(&mut self, op: Op, weight: Weight, from: u64, intended: Instant, now: Instant) -> oneshot::Receiver<()> {
+    fn spawn(&mut self, rested: Rested) -> oneshot::Receiver<()> {
+        let Rested { op, weight, from, intended, now, place } = rested;
         let order = self.order(&op);
         let (volume, shared) = (self.volume.clone(), self.shared.clone());
         let (tell, returned) = oneshot::channel();
@@ -270,16 +317,19 @@ impl Player {
             shared.record(&op, intended, now, result);
             shared.with(|results| results.outstanding -= 1);
             shared.returned.notify_one();
+            place.leave();
             // Nobody may be waiting.
             let _ = tell.send(());
         });
         returned
     }
 
-    /// What the next write carries.
-    fn next_weight(&mut self) -> Weight {
-        let zero = self.zero_share > 0.0 && (self.random.bits() >> 11) as f64 / (1u64 << 53) as f64 <= self.zero_share;
-        if zero { Weight::ZERO } else { self.weight }
+    /// What a write carries.
+    fn weight(&self, op: &Op) -> Weight {
+        match self.streams.get(op.origin.stream()) {
+            Some(stream) if !op.origin.is_zero() => stream.weight,
+            _ => Weight::ZERO,
+        }
     }
 
     /// Does what can be done without waiting.
@@ -311,6 +361,8 @@ impl Player {
 
     /// Waits for all, and flushes.
     async fn drain(&mut self) {
+        // Of a closed loop: thinking is part of it. The semaphore is never closed.
+        let _all = self.slots.acquire_many(self.at_most as u32).await;
         while self.shared.with(|results| results.outstanding > 0) {
             self.shared.returned.notified().await;
         }
@@ -330,6 +382,16 @@ impl Player {
         measured.interrupted = ended != Ended::Whole;
         (measured, self.side)
     }
+}
+
+/// An operation that cannot be done without waiting.
+struct Rested {
+    op: Op,
+    weight: Weight,
+    from: u64,
+    intended: Instant,
+    now: Instant,
+    place: Place,
 }
 
 struct Order {

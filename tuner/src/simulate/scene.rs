@@ -17,11 +17,12 @@ use s3b_engine::wrap::{Counting, Counts};
 use secrecy::SecretString;
 
 use super::dilation::{DILATION, stretched_settings};
-use super::ledger::{HostSide, Ledger, Observed};
+use super::ledger::{HostSide, Observed};
 use super::{Job, Start};
 use crate::cost::Requests;
 use crate::model::settings::CpuRates;
 use crate::model::{StoreModel, Switched, Utilisation};
+use crate::outcome::Ledger;
 
 /// Any that encrypts: no byte of a simulation is ever encrypted, but headers and lengths are those of encryption.
 const PASSWORD: &str = "simulated";
@@ -119,7 +120,17 @@ impl Scene {
     }
 
     pub(super) fn ledger(&self, before: &Observed, host: HostSide) -> Ledger {
-        self.observe().since(before, host)
+        let used = self.utilisation().unwrap_or_default();
+        self.observe().since(before, host, used.throttled_gets + used.throttled_puts)
+    }
+
+    /// Most bytes written and not yet stored.
+    pub(super) fn most_at_risk(&self) -> u64 {
+        self.stack.stats().block_cache.most_at_risk.get()
+    }
+
+    pub(super) fn requests(&self, before: &Observed) -> Requests {
+        Requests::of(&self.counts).since(&before.requests)
     }
 
     pub(super) fn utilisation(&self) -> Option<Utilisation> {

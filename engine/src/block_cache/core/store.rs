@@ -121,6 +121,7 @@ impl Core {
             next = self.pick(now);
         }
         self.background += 1;
+        self.stats.block_cache.zero_stores.add(items.len() as u64);
         self.effects.push(Effect::Delete { items });
     }
 
