@@ -10,6 +10,7 @@ mod fsx;
 mod interop;
 mod loop_depth;
 mod mount_lock;
+mod offline;
 mod place;
 mod shape;
 mod unmounting;

@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::buffer::Form;
 use super::super::content::{Base, COPY_LIMIT};
+use super::super::disk::{BlockRecord, LoadedBlock, Slot};
 use super::*;
 use crate::data::BlockData;
 use crate::geometry::{Geometry, Piece};
@@ -561,4 +562,32 @@ fn a_flush_of_the_file_waits_for_its_sync() {
     assert!(core.flush_file().is_some() && core.wants_sync());
     core.synced(Ok(()));
     assert!(flushed(&mut core) && core.flush_file().is_none() && !core.wants_sync());
+}
+
+/// A load from the cache file is under way when the volume is joined: nobody who asks from then on gets its bytes.
+#[test]
+fn a_load_under_way_does_not_overtake_a_verification() {
+    let (old, new) = (Buffer::zeroed(BLOCK as usize), Buffer::copy_of(&[9; BLOCK as usize]));
+    for loads in [Ok(Base::Memory(old)), Err(Error::corrupt("a bad slot"))] {
+        let mut core = Core::new(Config { file: Some(FileConfig { memory: 4 }), ..config(1, 4, 4, 1) }, Arc::default());
+        let (record, slot) = (BlockRecord::Clean { etag: Some(ETag([7; 16])) }, Slot(0));
+        let piece = Piece { block: BlockNumber(0), start: 0, len: 512 };
+        core.restore(LoadedBlock { block: BlockNumber(0), slot, record, mask: None, zero: false }, None, true);
+        let Want::Wait(before) = core.want(piece, 1, false) else { panic!("it is in the file") };
+        core.distrust_restored();
+        let Want::Wait(after) = core.want(piece, 2, false) else { panic!("it is not verified") };
+        core.check_invariants();
+        core.take_effects();
+        core.loaded(0, 0, loads, 3);
+        assert!(!core.take_effects().iter().any(|effect| matches!(effect, Effect::Wake(..))), "unverified");
+        core.fetched(0, Ok(Arrived::Data(Base::Memory(new.clone()), None)), 4);
+        core.check_invariants();
+        let woken: Vec<Ticket> = (core.take_effects().into_iter())
+            .filter_map(|effect| match effect {
+                Effect::Wake(ticket, Wake::Block(Base::Memory(buffer))) if buffer.is_same(&new) => Some(ticket),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(woken, [before, after]);
+    }
 }
