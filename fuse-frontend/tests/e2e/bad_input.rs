@@ -86,14 +86,37 @@ fn a_damaged_block_gives_an_error_and_is_named_in_the_log() {
         return;
     }
     const FLAGS: &[&str] = &["--size=1m", "--block-size=4k", "--direct-io"];
+    let length = |length| move |_: Vec<u8>| noise(2, length);
+    let altered = |mut bytes: Vec<u8>| {
+        *bytes.last_mut().unwrap() ^= 1;
+        bytes
+    };
+    let garbage = |bytes: Vec<u8>| {
+        let at = bytes.windows(7).position(|word| word == b"deflate").unwrap();
+        [&bytes[..at], b"garbage", &bytes[at + 7..]].concat()
+    };
+    damaged(FLAGS, length(10), "10 bytes", length(5000), "5000 bytes");
+    let encrypted = [FLAGS, &["--encrypt", "--password=secret"]].concat();
+    damaged(&encrypted, altered, "HMAC does not fit", garbage, "Content-Encoding \"garbage, ");
+}
+
+/// Damages blocks 1 and 3 of a volume: their reads fail, with these words in the log, and no others.
+fn damaged(
+    flags: &[&str],
+    first: impl Fn(Vec<u8>) -> Vec<u8>,
+    first_words: &str,
+    other: impl Fn(Vec<u8>) -> Vec<u8>,
+    other_words: &str,
+) {
     let store = tempfile::tempdir().unwrap();
-    let volume = mount(s3b().mount_directory(store.path(), FLAGS));
+    let volume = mount(s3b().mount_directory(store.path(), flags));
     write_at(&volume.file(), 0, noise(1, 6 * 4096));
     unmount(volume);
-    fs::write(store.path().join("00000001"), noise(2, 10)).unwrap();
-    fs::write(store.path().join("00000003"), noise(3, 5000)).unwrap();
+    let (one, three) = (store.path().join("00000001"), store.path().join("00000003"));
+    fs::write(&one, first(fs::read(&one).unwrap())).unwrap();
+    fs::write(&three, other(fs::read(&three).unwrap())).unwrap();
 
-    let volume = mount(s3b().mount_directory(store.path(), FLAGS));
+    let volume = mount(s3b().mount_directory(store.path(), flags));
     let file = open(&volume.file());
     for block in 0..6 {
         let same = file.try_clone().unwrap();
@@ -106,10 +129,10 @@ fn a_damaged_block_gives_an_error_and_is_named_in_the_log() {
     }
     drop(file);
     let log = unmount(volume);
-    for (block, offset, length) in [("00000001", 4096, 10), ("00000003", 12288, 5000)] {
+    for (block, offset, words) in [("00000001", 4096, first_words), ("00000003", 12288, other_words)] {
         let named = |line: &&str| line.contains(block) && line.contains(&format!("offset {offset}"));
         let line = log.lines().find(named).unwrap_or_else(|| panic!("{block} is not in the log:\n{log}"));
-        assert!(line.contains(&length.to_string()), "{line}");
+        assert!(line.contains(words), "{words}: {line}");
     }
 }
 
