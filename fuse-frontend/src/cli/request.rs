@@ -65,7 +65,7 @@ pub fn request(command: &str, matches: &ArgMatches, read: ReadFile<'_>) -> Resul
     }
     request.notices.extend(check::settle(&mut request.settings)?);
     request.notices.extend(check::ignored(&given));
-    request.notices.extend(markdown::ignored_mount_flags(&given));
+    request.notices.extend(markdown::ignored_mount_flags(command, &given));
     if request.secrets.access_key.is_some() && request.settings.s3.credentials.access_id.is_none() {
         return Err(Error::config("--access-key needs --access-id=ID"));
     }

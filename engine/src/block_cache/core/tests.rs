@@ -139,7 +139,7 @@ impl Harness {
             }
             Event::Tick => {
                 self.now += 1000;
-                self.core.poll(self.now);
+                self.core.poll(self.now, |_| false);
             }
             Event::Complete if !self.in_flight.is_empty() => self.complete(0),
             Event::CompleteNewest if !self.in_flight.is_empty() => self.complete(self.in_flight.len() - 1),
@@ -228,7 +228,7 @@ impl Harness {
                     Effect::Fetch { index, block, .. } => self.in_flight.push(InFlight::Fetch(index, block)),
                     Effect::Work { index } => self.work(index),
                     Effect::Delete { items } => self.in_flight.push(InFlight::Delete(items)),
-                    Effect::Poll => drop(self.core.poll(self.now)),
+                    Effect::Poll => drop(self.core.poll(self.now, |_| false)),
                     Effect::Load { .. } | Effect::Persist => panic!("there is no cache file"),
                 }
             }
@@ -525,7 +525,7 @@ fn no_copy_under_the_lock_is_larger_than_its_limit() {
     core.write(piece(0, 4096), Source::Bytes(&[1; 4096]), access).unwrap();
     assert_eq!(copied(&core), 4096, "a small write of a large block copies only itself");
     core.drain();
-    core.poll(1);
+    core.poll(1, |_| false);
     let index = core.find(BlockNumber(0)).unwrap();
     let Step::Store(_, held) = core.next_step(index) else { panic!() };
     assert_eq!(copied(&core), 4096, "a store shares the buffer");
@@ -535,7 +535,7 @@ fn no_copy_under_the_lock_is_larger_than_its_limit() {
     let before = copied(&core);
     assert_eq!(before, 4096 + 64 * 8192, "writes during a store copy only themselves");
     core.stored(index, Ok(None), 2);
-    core.poll(3);
+    core.poll(3, |_| false);
     assert!(matches!(core.next_step(index), Step::Private(_)), "the old body is still held below");
     drop(held);
     while let Step::Again = core.next_step(index) {
