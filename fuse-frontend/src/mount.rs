@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use fuser::{Config, MountOption, Session, SessionACL};
 use s3b_engine::error::{Error, Result};
+use s3b_engine::settings::flags::to_toml;
 use s3b_engine::settings::{Location, Settings};
 use s3b_engine::stack::{Parts, Stack};
 use s3b_engine::volume::Volume;
@@ -95,6 +96,8 @@ fn start_logging(request: &Request) -> Result<()> {
     for notice in &request.notices {
         tracing::warn!("{notice}");
     }
+    // Secrets are never part of settings.
+    tracing::debug!("settings: {}", to_toml(&request.settings).trim_end().replace('\n', ", "));
     Ok(())
 }
 

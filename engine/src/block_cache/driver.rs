@@ -269,7 +269,8 @@ fn match_up(items: &[(u32, BlockNumber)], results: Vec<(BlockNumber, Result<()>)
 /// Starts what is due, sleeps until the next is.
 pub(super) async fn drive(shared: Arc<Shared>) {
     loop {
-        let next = shared.step(|core, now| core.poll(now));
+        let known_zero = |block| shared.store.known_zero(block);
+        let next = shared.step(|core, now| core.poll(now, known_zero));
         let called = shared.poll.notified();
         match next {
             None => called.await,

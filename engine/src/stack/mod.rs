@@ -41,6 +41,7 @@ use crate::wrap::{Delays, FaultRates, Faults, Latency};
 use crate::zero_map::{Known, ZeroMap};
 
 pub use self::prefill::prefill;
+use self::offline::{Joined, Joining, Shore};
 use self::zero_file::ZeroFile;
 
 /// What is not data: components, and secrets.
@@ -73,6 +74,8 @@ pub struct Stack {
     file: Option<Arc<CacheFile>>,
     /// The map to save at the end, and where.
     zeros: Option<(ZeroFile, Arc<ZeroMap>)>,
+    /// `--offline`.
+    offline: Option<Arc<Joining>>,
 }
 
 impl Stack {
@@ -90,7 +93,7 @@ impl Stack {
         check_payload(settings, &parts)?;
         let keys = derive_keys(settings, parts.password.as_ref())?;
         if settings.block_cache.offline {
-            return Self::open_offline(settings, parts, keys, stats).await;
+            return Self::open_offline(settings, parts, keys, stats, disk).await;
         }
         let backend = connect(settings, &parts, &stats).await?;
         let resolved = resolve(&backend, settings, keys.as_ref()).await?;
@@ -131,7 +134,7 @@ impl Stack {
                 notices.extend(built.notices);
                 let (volume, lock) = (Arc::new(built.volume), Arc::new(Mutex::new(lock)));
                 let zeros = zeros.zip(built.zero_map);
-                Ok(Stack { volume, stats, notices, lock, file: built.file, zeros })
+                Ok(Stack { volume, stats, notices, lock, file: built.file, zeros, offline: None })
             }
             Err(error) => Err(give_back(lock, error).await),
         }
@@ -143,32 +146,33 @@ impl Stack {
         parts: Parts,
         keys: Option<Arc<Keys>>,
         stats: Arc<Stats>,
+        disk: Option<Arc<dyn CacheDisk>>,
     ) -> Result<Stack> {
         let backend = build_backend(settings, &parts, &stats)?;
-        let shape = cache_file::shape(settings)?;
-        let mut settings = settings.clone();
-        settings.volume.size = Some(shape.geometry.size());
-        settings.volume.block_size = Some(u64::from(shape.geometry.block_size()));
-        settings.volume.block_hash_prefix = shape.naming.hashed();
-        // What a crash left is stored on reconnecting: being offline is no reason to lose it.
-        settings.block_cache.recover_dirty = true;
+        let disk = cache_file::existing(settings, disk)?;
+        let shape = cache_file::shape(settings, &*disk)?;
+        check::speeds(settings, u64::from(shape.geometry.block_size()))?;
         let codec = Codec::new(&settings.codec, shape.geometry, keys.clone())?;
-        let Some((file, mut loaded)) = cache_file::open(&settings, &shape, keys.as_deref(), None)? else {
-            return Err(Error::config("--offline mounts from a cache file; name it: --block-cache-file=FILE"));
+        let Some((file, mut loaded)) = cache_file::open(settings, &shape, keys.as_deref(), Some(disk))? else {
+            return Err(Error::config("--offline and --shared-disk-mode exclude each other; drop one of them"));
         };
         loaded.notices.push("mounted offline, from the cache file; joining the store when it answers".into());
         let lock = Arc::new(Mutex::new(None));
+        let (geometry, naming) = (shape.geometry, shape.naming);
         let below =
-            ObjectBlocks::new(backend.clone(), shape.geometry, shape.naming, codec, parts.cpu.clone(), stats.clone());
-        let joining = offline::Joining::new(&settings, backend, shape.geometry, keys, file.clone(), lock.clone());
-        let store = Arc::new(offline::Joined { joining: joining.clone(), below: Arc::new(below) });
+            ObjectBlocks::new(backend.clone(), geometry, naming.clone(), codec, parts.cpu.clone(), stats.clone());
+        let below = Arc::new(below.with_survey_threads(settings.zero_map.threads));
+        let shore = Shore { settings: settings.clone(), backend, keys, geometry, naming, file: file.clone() };
+        let joining = Joining::new(shore, lock.clone());
+        let store = Arc::new(Joined { joining: joining.clone(), below });
         let open = Some(OpenFile { file, loaded });
         // No saved map: it may be read under the lock only.
         let built = build(&settings, store, Known::Nothing, open, &parts, stats.clone())?;
+        let built = build(settings, store, Known::Nothing, open, parts.cpu, stats.clone())?;
         let volume = Arc::new(built.volume);
-        // Set once, here, before anybody has the volume.
-        let _ = joining.volume.set(Arc::downgrade(&volume));
-        Ok(Stack { volume, stats, notices: built.notices, lock, file: built.file, zeros: None })
+        joining.start(&volume);
+        let (file, notices, offline) = (built.file, built.notices, Some(joining));
+        Ok(Stack { volume, stats, notices, lock, file, zeros: None, offline })
     }
 
     pub fn volume(&self) -> Arc<Volume> {
@@ -187,7 +191,9 @@ impl Stack {
     /// Stores everything (as long as it takes), stops background work, releases the lock. Call it once.
     pub async fn close(&self) -> Result<()> {
         self.volume.close().await?;
-        if let Some(file) = &self.file
+        // The lock of a dead mount that the file speaks of is still held for it by a mount that never took one.
+        let took_file = !self.volume.is_read_only() && self.offline.as_ref().is_none_or(|offline| offline.is_joined());
+        if let Some(file) = self.file.as_ref().filter(|_| took_file)
             && let Err(error) = file.set_token(0)
         {
             tracing::warn!("{error}: the next mount will take the cache file for that of a crashed one");

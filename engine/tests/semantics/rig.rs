@@ -33,6 +33,8 @@ pub struct Rig {
     pub settings: Settings,
     pub disk: Option<Arc<MemoryDisk>>,
     pub password: Option<&'static str>,
+    /// The store does not answer when the volume is opened.
+    pub away: bool,
 }
 
 /// An open volume, its faults and its requests.
@@ -54,7 +56,7 @@ impl Rig {
         settings.block_cache.read_ahead = Some(0);
         settings.retry.longest_backoff = secs(5);
         settings.test.seed = Some(1);
-        Self { objects: Memory::new(), settings, disk: None, password: None }
+        Self { objects: Memory::new(), settings, disk: None, password: None, away: false }
     }
 
     pub fn with_file() -> Self {
@@ -69,6 +71,7 @@ impl Rig {
             Latency::new(Arc::new(self.objects.clone()), Delays::all(Delay::fixed(Duration::from_millis(20))), 1);
         let faults = Faults::new(Arc::new(slow), FaultRates::default(), 1);
         let control = faults.control();
+        control.set_outage(self.away);
         let counting = Counting::new(Arc::new(faults));
         let counts = counting.counts();
         let password = self.password.map(|password| password.to_string().into());

@@ -113,6 +113,30 @@ fn legacy_actions_are_flags() {
 }
 
 #[test]
+fn what_only_mounts_understand_is_not_taken_in_silence() {
+    let notices = |line: &[&str]| match parsed(line) {
+        Ok(Action::Erase(r) | Action::Info(r) | Action::ResetMountedFlag(r) | Action::Mount(r, _)) => r.notices,
+        other => panic!("{line:?}: {other:?}"),
+    };
+    for line in [
+        &["s3b", "erase", "--direct-io", "b"][..],
+        &["s3b", "info", "-o", "directIO", "b"],
+        &["s3backer", "--reset-mounted-flag", "--directIO", "b"],
+    ] {
+        let notices = notices(line);
+        assert!(notices.len() == 1 && notices[0].contains("--direct-io is ignored"), "{line:?}: {notices:?}");
+    }
+    // A config file serves a mount and its tools; and some flags mean something to all.
+    for line in [
+        &["s3b", "info", "--config", "s3b.toml", "b"][..],
+        &["s3b", "erase", "--test", "--debug", "--quiet", "d"],
+        &["s3b", "mount", "--direct-io", "b", "/m"],
+    ] {
+        assert_eq!(notices(line), [""; 0], "{line:?}");
+    }
+}
+
+#[test]
 fn letters_and_kernel_options_are_understood() {
     let (request, _) = mount(&["s3b", "-f", "-s", "-o", "allow_other,nosuid,max_read=4096", "b", "/m"]);
     assert!(request.options.foreground && request.kernel.allow_other);

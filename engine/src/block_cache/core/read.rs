@@ -229,16 +229,16 @@ impl Core {
         let still = matches!(self.entry(index).content.base, Base::File) && self.in_file[index as usize].slot == slot;
         let mut go_on = true;
         match result {
+            // Distrusted meanwhile: readers are to get verified bytes. Those who asked for them wait on.
+            _ if still && self.entry(index).state == State::Reading2 => {}
+            _ if still && self.entry(index).state == State::Clean2 => self.wake_all(index, &Wake::Retry),
             Ok(base) if still => {
                 self.entry_mut(index).content.base = base.clone();
                 self.memory_grew(index);
                 let plain = self.entry(index).content.overlay.is_none();
                 self.wake_all(index, &if plain { Wake::Block(base) } else { Wake::Retry });
             }
-            Err(error) if still => {
-                go_on = false;
-                self.load_failed(index, error, now);
-            }
+            Err(error) if still => go_on = self.load_failed(index, error, now),
             // Overwritten meanwhile.
             _ => self.wake_all(index, &Wake::Retry),
         }
@@ -247,13 +247,21 @@ impl Core {
         go_on
     }
 
-    /// The slot's bytes are bad: a clean block is fetched again, a dirty one is lost and must not be hidden.
-    fn load_failed(&mut self, index: u32, error: Error, now: Micros) {
+    /// The slot's bytes are bad. Those of a clean block are in the store, also under sectors written since: they are
+    /// fetched again. Dirty ones are lost, which must not be hidden. Answers whether the entry's task may go on.
+    fn load_failed(&mut self, index: u32, error: Error, now: Micros) -> bool {
         let state = self.entry(index).state;
         if state == State::Clean && self.entry(index).pins == 0 {
             self.wake_all(index, &Wake::Retry);
             self.remove(index);
-            return;
+            return false;
+        }
+        let written_since =
+            matches!(state, State::Dirty | State::Staging) && self.entry(index).content.overlay.is_some();
+        if written_since && !self.in_file[index as usize].recorded_dirty {
+            self.entry_mut(index).content.base = Base::Absent;
+            self.wake_all(index, &Wake::Retry);
+            return true;
         }
         self.wake_all(index, &Wake::Failed(error.clone()));
         self.give_up_persisting(index);
@@ -262,5 +270,6 @@ impl Core {
         } else if self.entry(index).pending != 0 {
             self.mark_failing(index, error);
         }
+        false
     }
 }

@@ -34,15 +34,15 @@ pub(crate) enum Step {
 }
 
 impl Core {
-    /// Starts what is due. Answers when to come back, if nothing else happens before.
-    pub(crate) fn poll(&mut self, now: Micros) -> Option<Micros> {
+    /// Starts what is due. Answers when to come back, if nothing else happens before. `known_zero`: needs no reading ahead.
+    pub(crate) fn poll(&mut self, now: Micros, known_zero: impl Fn(BlockNumber) -> bool) -> Option<Micros> {
         self.end_backoffs(now);
         while self.background < self.config.threads
             && let Some(index) = self.pick(now)
         {
             self.start(index, now);
         }
-        self.start_prefetches(now);
+        self.start_prefetches(now, known_zero);
         let timeout = self.drop_unused(now);
         let due = self.first_ready().map(|index| self.due_at(self.entry(index).time).max(now + 1));
         // With all slots taken a completion comes first, and polls.
@@ -55,7 +55,7 @@ impl Core {
 
     /// Under half the limit a block rests for the full write delay; from there the delay shrinks to nothing at the limit.
     pub(super) fn due_at(&self, dirtied: Micros) -> Micros {
-        let limit = u64::from(self.config.max_dirty.min(self.config.capacity / 10 * 9).max(1));
+        let limit = u64::from(self.config.max_dirty).min(u64::from(self.config.capacity) * 9 / 10).max(1);
         let dirty = u64::from(self.dirty);
         let half = limit / 2;
         let rest = if dirty <= half { limit - half } else { limit.saturating_sub(dirty) };
@@ -377,12 +377,12 @@ impl Core {
         }
     }
 
-    fn start_prefetches(&mut self, now: Micros) {
+    fn start_prefetches(&mut self, now: Micros, known_zero: impl Fn(BlockNumber) -> bool) {
         while self.background < self.config.threads
             && let Some(block) = self.prefetch.pop_front()
         {
             let block = BlockNumber(block);
-            if self.find(block).is_some() || !self.room_waiters.is_empty() || !self.make_room() {
+            if self.find(block).is_some() || known_zero(block) || !self.room_waiters.is_empty() || !self.make_room() {
                 continue;
             }
             let index = self.begin_fetch(block, now);

@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::buffer::Form;
 use super::super::content::{Base, COPY_LIMIT};
+use super::super::disk::{BlockRecord, LoadedBlock, Slot};
 use super::*;
 use crate::data::BlockData;
 use crate::geometry::{Geometry, Piece};
@@ -138,7 +139,7 @@ impl Harness {
             }
             Event::Tick => {
                 self.now += 1000;
-                self.core.poll(self.now);
+                self.core.poll(self.now, |_| false);
             }
             Event::Complete if !self.in_flight.is_empty() => self.complete(0),
             Event::CompleteNewest if !self.in_flight.is_empty() => self.complete(self.in_flight.len() - 1),
@@ -227,7 +228,7 @@ impl Harness {
                     Effect::Fetch { index, block, .. } => self.in_flight.push(InFlight::Fetch(index, block)),
                     Effect::Work { index } => self.work(index),
                     Effect::Delete { items } => self.in_flight.push(InFlight::Delete(items)),
-                    Effect::Poll => drop(self.core.poll(self.now)),
+                    Effect::Poll => drop(self.core.poll(self.now, |_| false)),
                     Effect::Load { .. } | Effect::Persist => panic!("there is no cache file"),
                 }
             }
@@ -524,7 +525,7 @@ fn no_copy_under_the_lock_is_larger_than_its_limit() {
     core.write(piece(0, 4096), Source::Bytes(&[1; 4096]), access).unwrap();
     assert_eq!(copied(&core), 4096, "a small write of a large block copies only itself");
     core.drain();
-    core.poll(1);
+    core.poll(1, |_| false);
     let index = core.find(BlockNumber(0)).unwrap();
     let Step::Store(_, held) = core.next_step(index) else { panic!() };
     assert_eq!(copied(&core), 4096, "a store shares the buffer");
@@ -534,7 +535,7 @@ fn no_copy_under_the_lock_is_larger_than_its_limit() {
     let before = copied(&core);
     assert_eq!(before, 4096 + 64 * 8192, "writes during a store copy only themselves");
     core.stored(index, Ok(None), 2);
-    core.poll(3);
+    core.poll(3, |_| false);
     assert!(matches!(core.next_step(index), Step::Private(_)), "the old body is still held below");
     drop(held);
     while let Step::Again = core.next_step(index) {
@@ -561,4 +562,32 @@ fn a_flush_of_the_file_waits_for_its_sync() {
     assert!(core.flush_file().is_some() && core.wants_sync());
     core.synced(Ok(()));
     assert!(flushed(&mut core) && core.flush_file().is_none() && !core.wants_sync());
+}
+
+/// A load from the cache file is under way when the volume is joined: nobody who asks from then on gets its bytes.
+#[test]
+fn a_load_under_way_does_not_overtake_a_verification() {
+    let (old, new) = (Buffer::zeroed(BLOCK as usize), Buffer::copy_of(&[9; BLOCK as usize]));
+    for loads in [Ok(Base::Memory(old)), Err(Error::corrupt("a bad slot"))] {
+        let mut core = Core::new(Config { file: Some(FileConfig { memory: 4 }), ..config(1, 4, 4, 1) }, Arc::default());
+        let (record, slot) = (BlockRecord::Clean { etag: Some(ETag([7; 16])) }, Slot(0));
+        let piece = Piece { block: BlockNumber(0), start: 0, len: 512 };
+        core.restore(LoadedBlock { block: BlockNumber(0), slot, record, mask: None, zero: false }, None, true);
+        let Want::Wait(before) = core.want(piece, 1, false) else { panic!("it is in the file") };
+        core.distrust_restored();
+        let Want::Wait(after) = core.want(piece, 2, false) else { panic!("it is not verified") };
+        core.check_invariants();
+        core.take_effects();
+        core.loaded(0, 0, loads, 3);
+        assert!(!core.take_effects().iter().any(|effect| matches!(effect, Effect::Wake(..))), "unverified");
+        core.fetched(0, Ok(Arrived::Data(Base::Memory(new.clone()), None)), 4);
+        core.check_invariants();
+        let woken: Vec<Ticket> = (core.take_effects().into_iter())
+            .filter_map(|effect| match effect {
+                Effect::Wake(ticket, Wake::Block(Base::Memory(buffer))) if buffer.is_same(&new) => Some(ticket),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(woken, [before, after]);
+    }
 }
