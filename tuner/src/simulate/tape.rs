@@ -60,7 +60,7 @@ pub type Ops<'a> = Box<dyn Iterator<Item = Result<Op>> + Send + 'a>;
 pub enum Found {
     Nothing,
     /// So many bytes from the start of the volume.
-    Bytes(u64),
+    Prefix(u64),
     /// What is read, or written in part: on the recorded disk it was there.
     WhatIsRead,
     /// Every block that is read or written.
@@ -98,7 +98,7 @@ impl Tape {
             summary.device_ends = vec![workload.device_starts(1)?[1]];
         }
         if let Some(bytes) = workload.prefilled_bytes() {
-            found = Found::Bytes(bytes);
+            found = Found::Prefix(bytes);
         }
         let source: Source = Box::new(move || -> Result<Ops<'static>> { workload.ops() });
         let kept = keep(source()?, MOST_KEPT)?;
@@ -174,7 +174,7 @@ impl Tape {
         let mut blocks = BlockSet::new(geometry.blocks());
         match self.found {
             Found::Nothing => {}
-            Found::Bytes(bytes) => {
+            Found::Prefix(bytes) => {
                 let filled = bytes.div_ceil(u64::from(geometry.block_size()));
                 let all = geometry.all_blocks().take_while(|block| u64::from(block.0) < filled);
                 all.for_each(|block| blocks.insert(block.0));
@@ -245,7 +245,7 @@ mod tests {
             (Found::Nothing, vec![]),
             (Found::WhatIsRead, vec![0, 3]),
             (Found::WhatIsTouched, vec![0, 1, 2, 3]),
-            (Found::Bytes(4097), vec![0, 1]),
+            (Found::Prefix(4097), vec![0, 1]),
         ] {
             let tape = Tape::of_ops("x", ops.clone(), found);
             let mut settings = Settings::default();
