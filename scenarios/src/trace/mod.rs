@@ -305,6 +305,7 @@ fn line_format(format: Format, options: &Options) -> Box<dyn LineFormat> {
         Format::MqSim => Box::new(ascii::Ascii::mqsim(options.time_unit)),
         Format::DiskSim => Box::new(ascii::Ascii::disksim(options.time_unit)),
         Format::Arc => Box::new(arc::Arc::new(block_bytes)),
+        // Csv of our own; the binary formats have readers of their own and never get here.
         _ => Box::<csv::Csv>::default(),
     }
 }
