@@ -178,8 +178,8 @@ impl MountLock {
     async fn put(&self, mine: &Mine, condition: PutIf) -> Result<Option<ETag>> {
         let headers = ObjectHeaders {
             content_type: Some("text/plain"),
-            content_encoding: None,
             meta: vec![(TOKEN_META.into(), format!("{:08x}", mine.token))],
+            ..ObjectHeaders::default()
         };
         let stored = self.backend.put(&self.key, headers, mine.body.clone(), condition).await;
         stored.map_err(|error| error.context(format!("write the mount token {}", self.key)))

@@ -2,6 +2,8 @@
 //!
 //! A library so that benches and tests can hold the same simulation that the program runs.
 
+pub mod answer;
+pub mod bodies;
 pub mod cli;
 pub mod commands;
 pub mod connection;
@@ -11,12 +13,16 @@ pub mod journal;
 pub mod measure;
 pub mod model;
 pub mod outcome;
+pub mod oracles;
 pub mod place;
+pub mod prices;
 pub mod progress;
 pub mod recommend;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod statistics;
+pub mod simulate;
 pub mod stats;
 pub mod sweep;
 pub mod trace_options;

@@ -9,6 +9,7 @@ use s3b_engine::clock;
 use s3b_engine::cpu::Cpu;
 use s3b_engine::error::Error;
 use s3b_engine::memory::Memory;
+use s3b_engine::payload::Payload;
 use s3b_engine::settings::{CacheSize, Settings};
 use s3b_engine::stack::{Parts, Stack};
 use s3b_engine::volume::Volume;
@@ -71,7 +72,13 @@ impl Rig {
         let counting = Counting::new(Arc::new(faults));
         let counts = counting.counts();
         let password = self.password.map(|password| password.to_string().into());
-        let parts = Parts { backend: Some(Arc::new(counting)), cpu: Cpu::inline(), password, access_key: None };
+        let parts = Parts {
+            backend: Some(Arc::new(counting)),
+            cpu: Cpu::inline(),
+            payload: Payload::Real,
+            password,
+            access_key: None,
+        };
         let disk = self.disk.clone().map(|disk| disk as Arc<dyn CacheDisk>);
         let stack = Stack::open_on(&self.settings, parts, disk).await?;
         Ok(Open { volume: stack.volume(), stack, faults: control, counts })
@@ -110,7 +117,13 @@ impl Rig {
         let mut settings = Settings::default();
         settings.volume.read_only = true;
         let password = self.password.map(|password| password.to_string().into());
-        let parts = Parts { backend: Some(Arc::new(copy)), cpu: Cpu::inline(), password, access_key: None };
+        let parts = Parts {
+            backend: Some(Arc::new(copy)),
+            cpu: Cpu::inline(),
+            payload: Payload::Real,
+            password,
+            access_key: None,
+        };
         life(async {
             let volume = Stack::open(&settings, parts).await.unwrap().volume();
             let mut bytes = Vec::new();

@@ -113,13 +113,9 @@ fn request(record: Record, offset: u64) -> (Record, RawOp) {
     };
     let write = kind == OpKind::Write;
     let op = RawOp {
-        time_ns: record.time_ns,
-        kind,
-        offset,
-        len: u64::from(record.bytes),
-        device: 0,
         flush_before: write && has(FLUSH),
         durable: write && has(FUA),
+        ..RawOp::new(record.time_ns, kind, offset, u64::from(record.bytes))
     };
     (record, op)
 }

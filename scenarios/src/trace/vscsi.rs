@@ -105,7 +105,7 @@ impl Vscsi {
         };
         let len = u64::from(u32_at(record, version.len_at()));
         let offset = self.source.offset_of(sector, len)?;
-        Ok(Some(RawOp { time_ns, kind, offset, len, device: 0, flush_before: false, durable: false }))
+        Ok(Some(RawOp::new(time_ns, kind, offset, len)))
     }
 }
 

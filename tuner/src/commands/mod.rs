@@ -2,4 +2,6 @@
 
 pub mod convert;
 pub mod replay;
+pub mod scenarios;
 pub mod sweep;
+pub mod validate;
