@@ -231,7 +231,7 @@ impl S3bt {
         let (flush_before, durable) = (write && has(tag::FLUSH_BEFORE), write && has(tag::DURABLE));
         let device = self.devices.number(&self.previous.device.to_le_bytes());
         let device = device.map_err(|what| self.error(what))?;
-        Ok(RawOp { time_ns, kind, offset, len, device, flush_before, durable })
+        Ok(RawOp { device, flush_before, durable, ..RawOp::new(time_ns, kind, offset, len) })
     }
 }
 
