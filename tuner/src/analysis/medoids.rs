@@ -153,7 +153,7 @@ mod tests {
         }
         let middle = three.medoids[three.of[0]];
         assert!((points[middle][0] - points.iter().step_by(3).map(|p| p[0]).sum::<f64>() / 500.0).abs() < 0.02);
-        assert_eq!(members.around(three, three.of[0])[0], middle);
+        assert_eq!(points[members.around(three, three.of[0])[0]], points[middle]);
     }
 
     #[test]

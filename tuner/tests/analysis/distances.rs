@@ -60,7 +60,7 @@ fn mean_error(exact: &Recency, sampled: &Recency) -> f64 {
 
 #[test]
 fn a_sample_of_few_blocks_is_near_the_exact_curve() {
-    let FEW: usize = std::env::var("FEW").unwrap().parse().unwrap();
+    let few: usize = std::env::var("FEW").unwrap().parse().unwrap();
     let mut pairs = Vec::new();
     for (name, ops, sizes) in [
         ("vm-io", recorded::vm_io(), &[4096, 65536][..]),
@@ -70,17 +70,17 @@ fn a_sample_of_few_blocks_is_near_the_exact_curve() {
         let Some(ops) = ops else { continue };
         for size in sizes {
             let name = format!("{name} at {size}");
-            pairs.push((name, followed(&ops, *size, usize::MAX), followed(&ops, *size, FEW)));
+            pairs.push((name, followed(&ops, *size, usize::MAX), followed(&ops, *size, few)));
         }
     }
     if let Some(pages) = recorded::oltp_pages() {
-        pairs.push(("OLTP".into(), followed_pages(&pages, usize::MAX), followed_pages(&pages, FEW)));
+        pairs.push(("OLTP".into(), followed_pages(&pages, usize::MAX), followed_pages(&pages, few)));
     }
     for (name, exact, sampled) in &pairs {
         let error = mean_error(exact, sampled);
         eprintln!("{name}: 1 block in {}, mean error {error:.4}", 1.0 / sampled.rate());
         assert!(error <= 0.1, "{name}: {error}");
-        assert!((exact.rate(), sampled.rate() < 1.0) == (1.0, exact.distinct() > FEW as u64));
+        assert!((exact.rate(), sampled.rate() < 1.0) == (1.0, exact.distinct() > few as u64));
         let distinct = sampled.distinct() as f64 / exact.distinct() as f64;
         assert!((distinct - 1.0).abs() < 0.05, "{name}: {distinct}");
     }
