@@ -4,6 +4,7 @@ use s3b_scenarios::Op;
 use serde::Serialize;
 
 use super::distance::Recency;
+use crate::outcome::run as outcome;
 
 /// How the accesses of a workload miss, by cache size, in blocks of one size.
 ///
@@ -66,6 +67,13 @@ impl MissRatioCurve {
     pub fn enough(&self, slack: f64) -> Option<Point> {
         let best = self.points.last()?.miss_ratio;
         self.points.iter().find(|point| point.miss_ratio <= best + slack).copied()
+    }
+}
+
+impl From<&MissRatioCurve> for outcome::MissRatioCurve {
+    fn from(curve: &MissRatioCurve) -> Self {
+        let points = curve.points.iter().map(|point| [point.cache_bytes as f64, point.miss_ratio]);
+        Self { block_size: curve.block_size, points: points.collect() }
     }
 }
 

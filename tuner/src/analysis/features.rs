@@ -68,11 +68,23 @@ impl Activity {
     pub fn totals(&self) -> [f64; TOTALS] {
         let [reads, writes, _, discards] = self.ops.map(|count| count as f64);
         let flushes = self.flushes as f64;
-        [reads, writes, flushes, discards, self.read_bytes as f64, self.write_bytes as f64, self.first, self.stores as f64]
+        [
+            reads,
+            writes,
+            flushes,
+            discards,
+            self.read_bytes as f64,
+            self.write_bytes as f64,
+            self.first,
+            self.stores as f64,
+        ]
     }
 }
 
 pub const TOTALS: usize = 8;
+
+/// Where the reads stand among [`Activity::totals`].
+pub const READS: usize = 0;
 
 /// The names of [`Activity::totals`].
 pub const TOTAL_NAMES: [&str; TOTALS] =
@@ -117,7 +129,8 @@ impl Cutter {
             OpKind::Write => self.now.write_bytes += op.len,
             OpKind::Flush | OpKind::Discard => return,
         }
-        self.coalescing.add(op, at);
+        // Only what the delay saves: what flushes do is not asked for here.
+        self.coalescing.add(&Op { flush_before: false, durable: false, ..*op }, at);
         for block in blocks(at, op.len, shift_of(BLOCK_SIZE)) {
             let weight = 1.0 / self.recency.rate();
             match self.recency.touch(block, op.kind == OpKind::Read) {

@@ -3,12 +3,12 @@
 use s3b_scenarios::{Op, OpKind};
 use serde::Serialize;
 
+use super::PAGE;
 use super::coalescing::{Coalescing, Stores, WRITE_DELAYS_NS};
 use super::distance::Recency;
 use super::histogram::Histogram;
 use super::rates::{Arrivals, FlushPoints, Flushes, Rates};
 use super::streams::{Sequential, Streams};
-use super::PAGE;
 
 /// A workload in numbers.
 #[derive(Clone, Debug, Serialize)]
@@ -180,7 +180,8 @@ mod tests {
             pages.add(&op, op.offset);
         }
         let found = gatherer.fingerprint(&pages);
-        let requests: Vec<_> = found.requests.iter().map(|one| (one.kind, one.count, one.bytes, one.size_p95)).collect();
+        let requests: Vec<_> =
+            found.requests.iter().map(|one| (one.kind, one.count, one.bytes, one.size_p95)).collect();
         assert_eq!(requests, [("read", 1, 512, 512), ("write", 2, 12288, 8192), ("flush", 1, 0, 0)]);
         assert_eq!(found.requests[1].sizes, [(4096, 1), (8192, 1)]);
         assert_eq!((found.duration_s, found.page_aligned), (2.0, 2.0 / 3.0));

@@ -8,8 +8,9 @@
 use s3b_scenarios::Op;
 use serde::Serialize;
 
-use super::features::{Activity, Cutter, FEATURES, TOTALS};
+use super::features::{Activity, Cutter, FEATURES, READS, TOTAL_NAMES, TOTALS};
 use super::medoids::{self, Clusters, Members};
+use crate::outcome::run::WindowInfo;
 
 /// A window is never longer, in nanoseconds.
 pub const WINDOW_MAX_NS: u64 = 60_000_000_000;
@@ -37,6 +38,13 @@ pub struct Window {
     pub weight_ops: f64,
     /// How many windows it stands for, itself included.
     pub stands_for: usize,
+}
+
+impl From<&Window> for WindowInfo {
+    fn from(window: &Window) -> Self {
+        let [start_s, end_s] = [window.start_ns, window.end_ns].map(|ns| ns as f64 / 1e9);
+        Self { start_s, end_s, weight: window.weight_time }
+    }
 }
 
 /// The windows picked, by time. Their `weight_time` and `idle` add up to 1, and so do their `weight_ops`.
@@ -175,14 +183,19 @@ impl<'a> Whole<'a> {
     /// Begins with the medoids and goes on to others near them as long as that brings the sums nearer to the whole.
     fn best_choice(&self, (clusters, members): (Clusters, Vec<Vec<usize>>)) -> Choice {
         let mut chosen = clusters.medoids;
-        let mut error = self.error(&chosen, &members);
+        let in_cluster = |members: &Vec<usize>| Cluster {
+            windows: members.len() as f64,
+            ops: members.iter().map(|one| self.busy[*one].all_ops()).sum::<u64>() as f64,
+        };
+        let sizes: Vec<Cluster> = members.iter().map(in_cluster).collect();
+        let mut error = self.error(&chosen, &sizes);
         loop {
             let before = error.squares;
             for cluster in 0..chosen.len() {
                 for candidate in members[cluster].iter().take(CANDIDATES) {
                     let mut other = chosen.clone();
                     other[cluster] = *candidate;
-                    let found = self.error(&other, &members);
+                    let found = self.error(&other, &sizes);
                     if found.squares < error.squares {
                         (chosen, error) = (other, found);
                     }
@@ -194,27 +207,41 @@ impl<'a> Whole<'a> {
         }
     }
 
-    fn error(&self, chosen: &[usize], members: &[Vec<usize>]) -> Error {
-        let mut sums = [0.0; TOTALS];
-        for (one, members) in chosen.iter().zip(members) {
-            let totals = self.busy[*one].totals();
-            sums.iter_mut().zip(totals).for_each(|(sum, value)| *sum += value * members.len() as f64);
+    fn error(&self, chosen: &[usize], clusters: &[Cluster]) -> Error {
+        let (mut sums, mut reads) = ([0.0; TOTALS], 0.0);
+        for (one, cluster) in chosen.iter().zip(clusters) {
+            let window = &self.busy[*one];
+            sums.iter_mut().zip(window.totals()).for_each(|(sum, value)| *sum += value * cluster.windows);
+            reads += cluster.ops * window.totals()[READS] / window.all_ops() as f64;
         }
         let mut error = Error { squares: 0.0, worst: (0.0, "requests") };
-        for n in (0..TOTALS).filter(|n| self.totals[*n] > RARE * self.ops as f64) {
-            let relative = (sums[n] / self.totals[n] - 1.0).abs();
-            error.squares += relative * relative;
-            if relative > error.worst.0 {
-                error.worst = (relative, super::features::TOTAL_NAMES[n]);
-            }
+        let asked = (0..TOTALS).filter(|n| self.totals[*n] > RARE * self.ops as f64);
+        for n in asked {
+            error.add((sums[n] / self.totals[n] - 1.0).abs(), TOTAL_NAMES[n]);
         }
+        // Weighted by operations, the mix should be right too.
+        error.add((reads - self.totals[READS]).abs() / self.ops as f64, "the share of reads");
         error
     }
+}
+
+struct Cluster {
+    windows: f64,
+    ops: f64,
 }
 
 struct Error {
     squares: f64,
     worst: (f64, &'static str),
+}
+
+impl Error {
+    fn add(&mut self, difference: f64, what: &'static str) {
+        self.squares += difference * difference;
+        if difference > self.worst.0 {
+            self.worst = (difference, what);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -244,7 +271,8 @@ mod tests {
     #[test]
     fn few_windows_stand_for_the_whole() {
         let found = pick(&day(), 480);
-        let picked: Vec<(bool, usize)> = found.windows.iter().map(|one| (one.start_ns >= 1190 * S, one.stands_for)).collect();
+        let picked: Vec<(bool, usize)> =
+            found.windows.iter().map(|one| (one.start_ns >= 1190 * S, one.stands_for)).collect();
         assert_eq!(found.window_ns.div_ceil(S), 60);
         assert!(found.windows.len() <= 5 && found.worst_error <= NEAR, "{found:?}");
         assert!(picked.iter().any(|one| one.0) && picked.iter().any(|one| !one.0), "{picked:?}");

@@ -27,7 +27,7 @@ impl Report<'_> {
     fn sections(&self) -> Vec<Section> {
         let mut drawn = drawing(self.curves);
         drawn.notes.extend(sampling(self.curves));
-        let mut sections = vec![drawn, all(self.curves)];
+        let mut sections = vec![drawn, all(self.curves, usize::MAX)];
         sections.extend(reads(self.curves));
         sections
     }
@@ -80,18 +80,21 @@ fn drawing(curves: &[MissRatioCurve]) -> Section {
     section
 }
 
-/// Cache sizes down, block sizes across, in percent of the block accesses.
-pub fn all(curves: &[MissRatioCurve]) -> Section {
+/// Cache sizes down, block sizes across, in percent of the block accesses; about `rows` of the cache sizes, the largest always.
+pub fn all(curves: &[MissRatioCurve], rows: usize) -> Section {
     let mut section = Section::new("Share of block accesses missed");
-    let mut table = table(curves, |point| Some(point.miss_ratio));
-    let enough = curves.iter().map(|curve| curve.enough(ENOUGH).map_or_else(String::new, |p| numbers::size(p.cache_bytes)));
+    let mut table = table(curves, rows, |point| Some(point.miss_ratio));
+    let enough =
+        curves.iter().map(|curve| curve.enough(ENOUGH).map_or_else(String::new, |p| numbers::size(p.cache_bytes)));
     table.row(std::iter::once("enough".to_owned()).chain(enough).collect());
     let footprints = curves.iter().map(|curve| numbers::bytes(curve.footprint_bytes));
     table.row(std::iter::once("touched".to_owned()).chain(footprints).collect());
     section.table = Some(table);
     section.notes = vec![
-        "Reads and writes both count and load their block; every block of a request is one access, so columns count".into(),
-        "different accesses. Enough: a larger cache saves less than 1 % of them.".into(),
+        "Reads and writes count and load alike. Each block of a request is an access: columns count different ones."
+            .into(),
+        "enough: a larger cache saves less than 1 % of the accesses; touched: all blocks that are ever asked for."
+            .into(),
     ];
     section
 }
@@ -99,7 +102,7 @@ pub fn all(curves: &[MissRatioCurve]) -> Section {
 /// The same of reads, where there are any: these are the GETs a reader waits for.
 pub fn reads(curves: &[MissRatioCurve]) -> Option<Section> {
     curves.iter().any(|curve| curve.read_accesses > 0).then(|| Section {
-        table: Some(table(curves, |point| point.read_miss_ratio)),
+        table: Some(table(curves, usize::MAX, |point| point.read_miss_ratio)),
         ..Section::new("Share of block reads missed, in the same cache")
     })
 }
@@ -108,17 +111,21 @@ pub fn reads(curves: &[MissRatioCurve]) -> Option<Section> {
 pub fn sampling(curves: &[MissRatioCurve]) -> Option<String> {
     let sampled = curves.iter().filter(|curve| curve.sampling_rate < 1.0);
     let names: Vec<String> = sampled
-        .map(|curve| format!("{} (1 block in {})", numbers::size(curve.block_size), (1.0 / curve.sampling_rate).round()))
+        .map(|curve| {
+            format!("{} (1 block in {})", numbers::size(curve.block_size), (1.0 / curve.sampling_rate).round())
+        })
         .collect();
     (!names.is_empty()).then(|| format!("estimated from a sample of blocks: {}; the rest is exact", names.join(", ")))
 }
 
-fn table(curves: &[MissRatioCurve], value: impl Fn(&Point) -> Option<f64>) -> Table {
+fn table(curves: &[MissRatioCurve], rows: usize, value: impl Fn(&Point) -> Option<f64>) -> Table {
     let names: Vec<String> = curves.iter().map(|curve| numbers::size(curve.block_size)).collect();
     let head: Vec<&str> = std::iter::once("cache").chain(names.iter().map(String::as_str)).collect();
     let mut table = Table::new(&head);
     let points = curves.first().map_or(&[][..], |curve| &curve.points);
-    for (n, point) in points.iter().enumerate() {
+    let last = points.len().saturating_sub(1);
+    let step = last.div_ceil(rows.saturating_sub(1).max(1)).max(1);
+    for (n, point) in points.iter().enumerate().filter(|(n, _)| (last - n).is_multiple_of(step)) {
         let cell = |curve: &MissRatioCurve| value(&curve.points[n]).map_or_else(String::new, numbers::percent);
         table.row(std::iter::once(numbers::size(point.cache_bytes)).chain(curves.iter().map(cell)).collect());
     }

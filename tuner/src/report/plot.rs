@@ -49,7 +49,7 @@ fn axis(columns: &[String], width: usize) -> String {
     for (n, name) in columns.iter().enumerate() {
         let at = n * STEP;
         let free = names.chars().count();
-        let begin = at.saturating_sub(name.chars().count() / 2);
+        let begin = at.saturating_sub(name.chars().count().saturating_sub(1) / 2);
         // The first name may begin at once; others leave a gap.
         if begin > free || free == 0 {
             ticks[at] = '┴';

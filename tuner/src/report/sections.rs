@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn text_is_indented_and_markdown_keeps_its_columns() {
         assert_eq!(text("Head", &sections()), "Head\n\nTitle\n  first\n  name  n\n  a|b   1\n   x\n  last\n");
-        let expected = "# Head\n\n## Title\n\n- first\n\n| name | n |\n|---|--:|\n| a\\|b | 1 |\n\n```\n x\n```\n\nlast\n";
+        let expected =
+            "# Head\n\n## Title\n\n- first\n\n| name | n |\n|---|--:|\n| a\\|b | 1 |\n\n```\n x\n```\n\nlast\n";
         assert_eq!(markdown("Head", &sections()), expected);
     }
 

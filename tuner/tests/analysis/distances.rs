@@ -2,6 +2,7 @@
 
 use s3b_scenarios::Op;
 use s3b_tuner::analysis::distance::Recency;
+use s3b_tuner::analysis::shards::FOLLOWED_BLOCKS;
 
 use crate::recorded;
 
@@ -58,30 +59,44 @@ fn mean_error(exact: &Recency, sampled: &Recency) -> f64 {
     one.iter().zip(&other).map(|(one, other)| (one - other).abs()).sum::<f64>() / 200.0
 }
 
+/// The default follows 16 times as many blocks as this. Postmark, which writes long runs once, needs so many for an error of
+/// 0.009; at 8192 blocks its error is 0.02, that of vm-io 0.008 and that of OLTP 0.0006.
 #[test]
 fn a_sample_of_few_blocks_is_near_the_exact_curve() {
-    let few: usize = std::env::var("FEW").unwrap().parse().unwrap();
+    const FEW: usize = 1 << 15;
     let mut pairs = Vec::new();
-    for (name, ops, sizes) in [
+    for (name, ops, block_sizes) in [
         ("vm-io", recorded::vm_io(), &[4096, 65536][..]),
         ("postmark", recorded::postmark(), &[4096, 65536]),
         ("sqlite", recorded::sqlite(), &[4096]),
     ] {
         let Some(ops) = ops else { continue };
-        for size in sizes {
-            let name = format!("{name} at {size}");
-            pairs.push((name, followed(&ops, *size, usize::MAX), followed(&ops, *size, few)));
+        for size in block_sizes {
+            pairs.push((format!("{name} at {size}"), followed(&ops, *size, usize::MAX), followed(&ops, *size, FEW)));
         }
     }
     if let Some(pages) = recorded::oltp_pages() {
-        pairs.push(("OLTP".into(), followed_pages(&pages, usize::MAX), followed_pages(&pages, few)));
+        pairs.push(("OLTP".into(), followed_pages(&pages, usize::MAX), followed_pages(&pages, FEW)));
     }
     for (name, exact, sampled) in &pairs {
         let error = mean_error(exact, sampled);
         eprintln!("{name}: 1 block in {}, mean error {error:.4}", 1.0 / sampled.rate());
-        assert!(error <= 0.1, "{name}: {error}");
-        assert!((exact.rate(), sampled.rate() < 1.0) == (1.0, exact.distinct() > few as u64));
+        assert!(error <= 0.01, "{name}: {error}");
+        assert_eq!((exact.rate(), sampled.rate() < 1.0), (1.0, exact.distinct() > FEW as u64), "{name}");
         let distinct = sampled.distinct() as f64 / exact.distinct() as f64;
-        assert!((distinct - 1.0).abs() < 0.05, "{name}: {distinct}");
+        assert!((distinct - 1.0).abs() < 0.03, "{name}: {distinct}");
+    }
+}
+
+/// 1.5 million pages are more than is followed by default; the 270,000 of vm-io are not.
+#[test]
+fn a_sample_is_taken_only_where_it_is_needed() {
+    if let Some(ops) = recorded::postmark() {
+        let (exact, sampled) = (followed(&ops, 4096, usize::MAX), followed(&ops, 4096, FOLLOWED_BLOCKS));
+        let error = mean_error(&exact, &sampled);
+        assert!(sampled.rate() == 0.25 && error <= 0.005, "{} {error}", sampled.rate());
+    }
+    if let Some(ops) = recorded::vm_io() {
+        assert_eq!(followed(&ops, 4096, FOLLOWED_BLOCKS).rate(), 1.0);
     }
 }

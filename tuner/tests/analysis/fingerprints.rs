@@ -46,7 +46,7 @@ fn fingerprints_are_those_of_the_table() {
         ),
         (
             recorded::sqlite(),
-            "read 18647 101 MiB 4096/131072, write 53281 1141 MiB 4096/131072, flush 9297, discard 9; WSS 51.8, span 1.0, \
+            "read 18647 101 MiB 4096/12288, write 53281 1141 MiB 4096/131072, flush 9297, discard 9; WSS 51.8, span 1.0, \
              46.5 s, seq 0.14",
         ),
         (
