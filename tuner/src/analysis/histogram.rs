@@ -102,7 +102,7 @@ mod tests {
         }
         let edge = bucket(1 << 20);
         assert_eq!((bucket((1 << 20) - 1), bucket((1 << 20) + 15)), (edge - 1, edge));
-        assert_eq!(bucket(u64::MAX) * 8 >> 20, 24, "MB at most");
+        assert_eq!((bucket(u64::MAX) * 8) >> 20, 24, "MB at most");
     }
 
     #[test]

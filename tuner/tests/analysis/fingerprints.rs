@@ -29,8 +29,9 @@ fn row(found: &Fingerprint) -> String {
     }
     let mib = found.working_set.bytes as f64 / 1048576.0;
     let gib = found.working_set.span_bytes as f64 / 1073741824.0;
+    let digits = usize::from(gib < 100.0);
     let (seconds, strict) = (found.duration_s, found.sequential.strict);
-    format!("{}; WSS {mib:.1}, span {gib:.1}, {seconds:.1} s, seq {strict:.2}", parts.join(", "))
+    format!("{}; WSS {mib:.1}, span {gib:.digits$}, {seconds:.1} s, seq {strict:.2}", parts.join(", "))
 }
 
 #[test]
@@ -51,11 +52,11 @@ fn fingerprints_are_those_of_the_table() {
         ),
         (
             recorded::trace("blk-small/keks.blktrace.0"),
-            "write 1158 12 MiB 8192/32768, flush 24, discard 10; WSS 8.9, span 472.0, 56.3 s, seq 0.11",
+            "write 1158 12 MiB 8192/32768, flush 24, discard 10; WSS 8.9, span 472, 56.3 s, seq 0.11",
         ),
         (
             recorded::trace("blk-small/randread.blktrace.0"),
-            "read 963 4 MiB 4096/4096; WSS 3.8, span 136.0, 0.3 s, seq 0.00",
+            "read 963 4 MiB 4096/4096; WSS 3.8, span 136, 0.3 s, seq 0.00",
         ),
     ] {
         let Some(ops) = ops else { continue };
