@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod bodies;
+pub mod analysis;
 pub mod cli;
 pub mod commands;
 pub mod connection;
