@@ -21,6 +21,8 @@ const EXAMPLES: &str = "\
 Examples:
   s3b-tuner sweep                                          no account, no set-up: about a minute, writes s3b.toml
   s3b-tuner sweep --bucket mybucket --trace vm.vscsi.zst   your bucket, your workload
+  s3b-tuner doctor --bucket mybucket                       is it fit to be a disk?
+  s3b-tuner probe --bucket mybucket                        how fast is it? about a minute and at most $0.05
   s3b-tuner replay fsync-small --test /mnt/scratch         one scenario on one configuration
   s3b-tuner replay disk.blktrace.0 --config s3b.toml --bucket mybucket";
 
@@ -28,6 +30,8 @@ Examples:
 pub enum Command {
     Sweep(commands::sweep::Sweep),
     Replay(commands::replay::Replay),
+    Probe(commands::probe::Probe),
+    Doctor(commands::doctor::Doctor),
 }
 
 impl Command {
@@ -37,6 +41,8 @@ impl Command {
         match self {
             Self::Sweep(args) => commands::sweep::sweep(args).await,
             Self::Replay(args) => commands::replay::replay(args).await,
+            Self::Probe(args) => commands::probe::probe(args).await,
+            Self::Doctor(args) => commands::doctor::doctor(args).await,
         }
     }
 }

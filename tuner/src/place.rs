@@ -71,6 +71,11 @@ impl Place {
         Requests::of(&self.counts)
     }
 
+    /// The objects themselves: counted, noted for cleaning up, without patience and without the model.
+    pub fn objects(&self) -> Arc<dyn ObjectBackend> {
+        self.journal.clone()
+    }
+
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
