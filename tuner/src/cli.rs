@@ -23,6 +23,8 @@ Examples:
   s3b-tuner sweep                                          no account, no set-up: about a minute, writes s3b.toml
   s3b-tuner sweep --bucket mybucket --trace vm.vscsi.zst   your bucket, your workload
   s3b-tuner inspect vm.vscsi.zst                           what a workload is like, without running it
+  s3b-tuner doctor --bucket mybucket                       is it fit to be a disk?
+  s3b-tuner probe --bucket mybucket                        how fast is it? about a minute and at most $0.05
   s3b-tuner replay fsync-small --test /mnt/scratch         one scenario on one configuration
   s3b-tuner replay disk.blktrace.0 --config s3b.toml --bucket mybucket
   s3b-tuner scenarios --show oltp > mine.toml              a workload of your own, from a built-in one";
@@ -36,6 +38,8 @@ pub enum Command {
     Validate(commands::validate::Validate),
     Inspect(commands::inspect::Inspect),
     Mrc(commands::mrc::Mrc),
+    Probe(commands::probe::Probe),
+    Doctor(commands::doctor::Doctor),
 }
 
 impl Command {
@@ -50,6 +54,8 @@ impl Command {
             Self::Validate(args) => commands::validate::validate(args).await,
             Self::Inspect(args) => commands::inspect::inspect(args).await,
             Self::Mrc(args) => commands::mrc::mrc(args).await,
+            Self::Probe(args) => commands::probe::probe(args).await,
+            Self::Doctor(args) => commands::doctor::doctor(args).await,
         }
     }
 }

@@ -178,6 +178,23 @@ fn an_interrupted_sweep_cleans_up_and_reports() {
     assert!(names(store.path()).is_empty(), "{:?}", names(store.path()));
 }
 
+/// The connection shows that the program has read its arguments.
+#[test]
+fn secrets_do_not_stay_in_the_process_list() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    let args = ["replay", "discard", "--bucket", "b", "--base-url", &address, "--accessId=me", "--accessKey=topsecret"];
+    let mut child = tuner(home.path(), &args).arg("--password").arg("hush").stderr(Stdio::null()).spawn().unwrap();
+    let connection = listener.accept().unwrap();
+    let cmdline = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
+    let cmdline = String::from_utf8(cmdline).unwrap().replace('\0', " ");
+    drop(connection);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(cmdline.contains("--accessId=me --accessKey=xxxxxxxxx --password xxxx"), "{cmdline}");
+}
+
 #[test]
 fn help_teaches_with_examples() {
     let home = tempfile::tempdir().unwrap();

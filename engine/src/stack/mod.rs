@@ -269,10 +269,20 @@ pub(crate) async fn connect(settings: &Settings, parts: &Parts, stats: &Arc<Stat
         && !settings.test.discard
         && let Location::Bucket(bucket) = &settings.location
     {
-        let backend = s3_backend(bucket, settings, parts, stats)?;
-        reach(&backend, settings).await.map_err(|error| error.context(format!("bucket {bucket}")))?;
+        open_bucket(bucket, settings, parts, stats).await?;
     }
     build_backend(settings, parts, stats)
+}
+
+/// A bucket without patience around it, that has answered once: within `mount_patience` it fails on what patience would
+/// not mend, and on an address where nobody answers. For who needs the bucket itself rather than a volume in it.
+///
+/// # Errors
+/// Names the bucket, the cause, and what to check.
+pub async fn open_bucket(bucket: &str, settings: &Settings, parts: &Parts, stats: &Arc<Stats>) -> Result<S3Backend> {
+    let backend = s3_backend(bucket, settings, parts, stats)?;
+    reach(&backend, settings).await.map_err(|error| error.context(format!("bucket {bucket}")))?;
+    Ok(backend)
 }
 
 /// Asks until it answers, for some seconds: nobody waits half a minute for a mount to say that the address is wrong.

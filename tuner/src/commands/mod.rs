@@ -3,6 +3,8 @@
 pub mod convert;
 pub mod inspect;
 pub mod mrc;
+pub mod doctor;
+pub mod probe;
 pub mod replay;
 pub mod scenarios;
 pub mod sweep;

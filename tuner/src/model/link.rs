@@ -76,7 +76,7 @@ struct Slot {
 /// What a look shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Look {
-    /// It ended then; never later than now.
+    /// It ended then, never later than now, and is forgotten.
     Ended(f64),
     /// Look again then, or when poked.
     At(f64),
@@ -121,6 +121,7 @@ impl Link {
         let first = self.active.peek().map(|Reverse((_, id))| *id);
         let slot = &mut self.slots[id as usize];
         if let Some(ended) = slot.ended {
+            self.free.push(id);
             self.poke_first(poked);
             return Look::Ended(ended);
         }
@@ -147,7 +148,7 @@ impl Link {
         answer
     }
 
-    /// Forgets a transfer, ended or not.
+    /// Forgets a transfer whose end nobody has seen.
     pub fn remove(&mut self, id: u32, now: f64, poked: &mut Vec<Waker>) {
         self.advance(now, poked);
         let slot = std::mem::take(&mut self.slots[id as usize]);
@@ -304,7 +305,6 @@ mod tests {
             next_look[who] = match link.look(id, now, &waker, &mut poked) {
                 Look::Ended(at) => {
                     assert!((at - now).abs() < 1e-6, "transfer {who} ended at {at} and looks at {now}");
-                    link.remove(id, now, &mut poked);
                     ends[who] = at;
                     f64::INFINITY
                 }
