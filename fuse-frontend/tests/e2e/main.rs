@@ -4,6 +4,7 @@
 //! build of s3b than the one cargo made for this test.
 
 mod bad_input;
+mod background;
 mod discard;
 mod durability;
 mod filesystems;
