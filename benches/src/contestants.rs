@@ -30,9 +30,17 @@ impl Programs {
         Ok(Self { s3b: S3b::new(s3b), null_file })
     }
 
-    /// Mounts the null file.
-    pub fn mount_null_file(&self, size: u64) -> Result<Mount> {
-        Mount::start(Command::new(&self.null_file).arg(format!("--size={size}")))
+    /// Mounts the null file, on one CPU alone if told which.
+    pub fn mount_null_file(&self, size: u64, cpu: Option<usize>) -> Result<Mount> {
+        let mut command = match cpu {
+            None => Command::new(&self.null_file),
+            Some(cpu) => {
+                let mut command = Command::new("taskset");
+                command.args(["--cpu-list", &cpu.to_string()]).arg(&self.null_file);
+                command
+            }
+        };
+        Mount::start(command.arg(format!("--size={size}")))
     }
 }
 

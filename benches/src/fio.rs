@@ -24,6 +24,8 @@ pub struct Job {
     pub end_fsync: bool,
     /// Past the page cache, so that every request reaches the program under test.
     pub direct: bool,
+    /// Stay on this CPU.
+    pub cpu: Option<usize>,
 }
 
 /// What a run of a job gave.
@@ -62,6 +64,9 @@ impl Job {
             .arg(format!("--numjobs={}", self.jobs))
             .arg(format!("--direct={}", u8::from(self.direct)))
             .arg(format!("--end_fsync={}", u8::from(self.end_fsync)));
+        if let Some(cpu) = self.cpu {
+            command.arg(format!("--cpus_allowed={cpu}"));
+        }
         if self.seconds > 0 {
             command.arg("--time_based").arg(format!("--runtime={}", self.seconds));
         }
@@ -91,7 +96,16 @@ mod tests {
     use super::*;
 
     fn job(pattern: &'static str) -> Job {
-        Job { pattern, request_bytes: 4096, file_bytes: 1 << 20, seconds: 0, jobs: 1, end_fsync: true, direct: false }
+        Job {
+            pattern,
+            request_bytes: 4096,
+            file_bytes: 1 << 20,
+            seconds: 0,
+            jobs: 1,
+            end_fsync: true,
+            direct: false,
+            cpu: None,
+        }
     }
 
     #[test]

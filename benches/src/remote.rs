@@ -91,6 +91,7 @@ impl<'a> Remote<'a> {
             jobs: 1,
             end_fsync: false,
             direct: false,
+            cpu: None,
         };
         let read = |mount: Mount| -> Result<f64> {
             let measured = job.run(&mount.file())?;
@@ -162,6 +163,7 @@ fn random_reads(mount: Mount) -> Result<f64> {
         jobs: 32,
         end_fsync: false,
         direct: true,
+        cpu: None,
     };
     let measured = job.run(&mount.file())?;
     mount.unmount()?;

@@ -61,6 +61,7 @@ fn resident_memory(case: &str, programs: &Programs) -> Result<Outcome> {
             jobs: 1,
             end_fsync: false,
             direct: true,
+            cpu: None,
         };
         job.run(&mount.file())?;
     }

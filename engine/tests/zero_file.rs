@@ -10,6 +10,7 @@ use bytes::Bytes;
 use s3b_engine::cpu::Cpu;
 use s3b_engine::memory::Memory;
 use s3b_engine::object::ObjectHeaders;
+use s3b_engine::payload::Payload;
 use s3b_engine::settings::{CacheSize, Location, Settings, SurveyMode};
 use s3b_engine::stack::{Parts, Stack};
 use s3b_engine::wrap::{Counting, Counts};
@@ -76,7 +77,7 @@ impl World {
         let counting = Counting::new(Arc::new(self.memory.clone()));
         let counts = counting.counts();
         let backend = Some(Arc::new(counting) as _);
-        let parts = Parts { backend, cpu: Cpu::inline(), password: None, access_key: None };
+        let parts = Parts { backend, cpu: Cpu::inline(), payload: Payload::Real, password: None, access_key: None };
         Mount { stack: Stack::open(settings, parts).await.unwrap(), counts }
     }
 

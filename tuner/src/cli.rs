@@ -22,12 +22,16 @@ Examples:
   s3b-tuner sweep                                          no account, no set-up: about a minute, writes s3b.toml
   s3b-tuner sweep --bucket mybucket --trace vm.vscsi.zst   your bucket, your workload
   s3b-tuner replay fsync-small --test /mnt/scratch         one scenario on one configuration
-  s3b-tuner replay disk.blktrace.0 --config s3b.toml --bucket mybucket";
+  s3b-tuner replay disk.blktrace.0 --config s3b.toml --bucket mybucket
+  s3b-tuner scenarios --show oltp > mine.toml              a workload of your own, from a built-in one";
 
 #[derive(Subcommand)]
 pub enum Command {
     Sweep(commands::sweep::Sweep),
     Replay(commands::replay::Replay),
+    Convert(commands::convert::Convert),
+    Scenarios(commands::scenarios::Scenarios),
+    Validate(commands::validate::Validate),
 }
 
 impl Command {
@@ -37,6 +41,9 @@ impl Command {
         match self {
             Self::Sweep(args) => commands::sweep::sweep(args).await,
             Self::Replay(args) => commands::replay::replay(args).await,
+            Self::Convert(args) => commands::convert::convert(args).await,
+            Self::Scenarios(args) => commands::scenarios::scenarios(args),
+            Self::Validate(args) => commands::validate::validate(args).await,
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A library so that benches and tests can hold the same simulation that the program runs.
 
+pub mod answer;
+pub mod bodies;
 pub mod cli;
 pub mod commands;
 pub mod connection;
@@ -10,12 +12,18 @@ pub mod interrupt;
 pub mod journal;
 pub mod measure;
 pub mod model;
+pub mod oracles;
+pub mod outcome;
 pub mod place;
+pub mod prices;
 pub mod progress;
 pub mod recommend;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod simulate;
+pub mod statistics;
 pub mod stats;
 pub mod sweep;
+pub mod trace_options;
 pub mod workload;

@@ -17,7 +17,7 @@ use s3b_engine::wrap::{Counting, Counts};
 use crate::connection::Access;
 use crate::cost::Requests;
 use crate::journal::{Cleaned, Journal};
-use crate::model::{Model, ModelSettings};
+use crate::model::{StoreModel, Switched};
 
 /// A claimed prefix.
 pub struct Place {
@@ -25,7 +25,7 @@ pub struct Place {
     journal: Arc<Journal>,
     counts: Arc<Counts>,
     backend: Arc<dyn ObjectBackend>,
-    model: Option<Arc<Model>>,
+    model: Option<Arc<Switched>>,
     access: Access,
     prefix: String,
 }
@@ -35,7 +35,7 @@ impl Place {
     ///
     /// # Errors
     /// The store's own, or a prefix that already holds something.
-    pub async fn claim(access: &Access, model: Option<ModelSettings>) -> Result<Self> {
+    pub async fn claim(access: &Access, model: Option<StoreModel>) -> Result<Self> {
         let store = open_store(access).await.context("cannot open the store")?;
         Self::claim_in(store, access, model, rand::random()).await
     }
@@ -43,7 +43,7 @@ impl Place {
     async fn claim_in(
         store: Arc<dyn ObjectBackend>,
         access: &Access,
-        model: Option<ModelSettings>,
+        model: Option<StoreModel>,
         number: u32,
     ) -> Result<Self> {
         let prefix = format!("{}s3b-tuner-{number:08x}-", access.settings.volume.prefix);
@@ -58,7 +58,7 @@ impl Place {
         let journal = Arc::new(Journal::new(Arc::new(counting), patient));
         let mut access = access.clone();
         let mut backend: Arc<dyn ObjectBackend> = journal.clone();
-        let model = model.map(|settings| Arc::new(Model::new(journal.clone(), settings)));
+        let model = model.map(|model| Switched::new(journal.clone(), model).map(Arc::new)).transpose()?;
         if let Some(model) = &model {
             backend = model.clone();
             // The engine then does all that it does for a bucket (mount token, price of a survey), as it should here.

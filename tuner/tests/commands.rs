@@ -192,3 +192,39 @@ fn help_teaches_with_examples() {
     }
     assert_eq!(run(home.path(), &["sweep", "--frobnicate"]).status.code(), Some(2));
 }
+
+#[test]
+fn convert_writes_whole_files_and_never_over_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("in"), trace(30)).unwrap();
+    for (from, to) in
+        [("in", "a.s3bt"), ("a.s3bt", "b.csv.zst"), ("b.csv.zst", "c.iolog.gz"), ("c.iolog.gz", "d.s3bt.zst")]
+    {
+        let output = run(dir.path(), &["convert", from, to]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("30 operations: 20 reads, 10 writes, 0 flushes, 0 discards"), "{to}: {said}");
+    }
+    std::fs::write(at("last.csv"), "mine").unwrap();
+    let refused = run(dir.path(), &["convert", "d.s3bt.zst", "last.csv"]);
+    assert!(!refused.status.success() && stderr(&refused).contains("--force"), "{}", stderr(&refused));
+    assert_eq!(std::fs::read(at("last.csv")).unwrap(), b"mine");
+    assert!(run(dir.path(), &["convert", "d.s3bt.zst", "last.csv", "--force"]).status.success());
+    let text = std::fs::read_to_string(at("last.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().take(3).collect();
+    assert_eq!(lines, ["time_ns,device,op,offset,length,flags", "0,0,write,0,4096,", "200000,0,read,151552,4096,"]);
+    // Broken off in the last record: nothing is left behind.
+    std::fs::write(at("torn"), &trace(30)[..950]).unwrap();
+    for (args, part) in [
+        (["convert", "torn", "e.csv"], "record 30 at byte 928"),
+        (["convert", "in", "e.xml"], "which format"),
+        (["convert", "missing", "e.csv"], "no such trace file"),
+        (["convert", "in", "absent/e.csv"], "cannot write absent/e.csv"),
+    ] {
+        let output = run(dir.path(), &args);
+        assert!(!output.status.success() && stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    let expected = ["a.s3bt", "b.csv.zst", "c.iolog.gz", "d.s3bt.zst", "in", "last.csv", "torn"];
+    assert_eq!(names(dir.path()), expected);
+}

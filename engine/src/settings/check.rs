@@ -25,6 +25,8 @@ pub fn settle(settings: &mut Settings) -> Result<Vec<String>> {
 const NOT_SHARED: &[&str] = &[
     "survey",
     "list-blocks-threads",
+    "survey-max-cost",
+    "delete-delay",
     "md5-cache-size",
     "md5-cache-time",
     "min-write-delay",
@@ -306,6 +308,25 @@ mod tests {
         let (mut settings, _) = settled(&[("sharedDiskMode", "true")]).unwrap();
         assert_eq!(settings.block_cache.size, CacheSize::Blocks(0));
         settle(&mut settings).unwrap();
+    }
+
+    /// Every flag that changes a layer which shared-disk mode leaves out.
+    #[test]
+    fn the_shared_disk_list_is_complete() {
+        let layers = |s: &Settings| (s.zero_map.clone(), s.md5_cache.clone(), s.block_cache.clone(), s.durability);
+        let plain = Settings::default();
+        for flag in engine() {
+            let mut settings = Settings::default();
+            if flag.set(&mut settings, flag.example).is_err() {
+                // It needs another flag, and none of these layers does.
+                assert!(!NOT_SHARED.contains(&flag.name), "--{}", flag.name);
+                continue;
+            }
+            // `list-blocks` is another name of `survey`.
+            let listed = NOT_SHARED.contains(&flag.name) || flag.name == "list-blocks";
+            assert_eq!(layers(&settings) != layers(&plain), listed, "--{}", flag.name);
+        }
+        assert!(refused(&[("sharedDiskMode", "true"), ("listBlocks", "true")]).contains("--survey"));
     }
 
     #[test]

@@ -129,6 +129,21 @@ fn a_read_only_mount_shows_unstored_blocks_and_stores_none() {
     rig.settings.block_cache.recover_dirty = true;
     life(async { rig.open().await.stack.close().await.unwrap() });
     assert_eq!(rig.stored()[3], 33, "still there for a mount that may store it");
+
+    // Nor does it give away the lock that a dead mount holds for them.
+    let mut rig = Rig::with_file().filled();
+    life(async {
+        let open = rig.open().await;
+        open.faults.set_outage(true);
+        open.write(3, 33).await;
+        clock::sleep(secs(60)).await;
+    });
+    rig.settings.volume.read_only = true;
+    life(async { rig.open().await.stack.close().await.unwrap() });
+    rig.settings.volume.read_only = false;
+    rig.settings.block_cache.recover_dirty = true;
+    life(async { rig.open().await.stack.close().await.unwrap() });
+    assert_eq!(rig.stored()[3], 33);
 }
 
 #[test]

@@ -59,7 +59,8 @@ pub fn request(command: &str, matches: &ArgMatches, read: ReadFile<'_>) -> Resul
     }
     let positionals: Vec<&String> = matches.get_many("positional").into_iter().flatten().collect();
     let mountpoint = place(command, &positionals, &mut request)?;
-    if request.settings.volume.shared_disk {
+    // Nor does the kernel cache what other mounts may change: always in shared-disk mode, until joining in an offline one.
+    if request.settings.volume.shared_disk || request.settings.block_cache.offline {
         request.options.direct_io = true;
     }
     request.notices.extend(check::settle(&mut request.settings)?);

@@ -11,6 +11,7 @@ mod fsx;
 mod interop;
 mod loop_depth;
 mod mount_lock;
+mod offline;
 mod place;
 mod shape;
 mod unmounting;

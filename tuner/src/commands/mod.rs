@@ -1,4 +1,7 @@
 //! One file per command: its arguments, and what it does with them.
 
+pub mod convert;
 pub mod replay;
+pub mod scenarios;
 pub mod sweep;
+pub mod validate;

@@ -15,7 +15,7 @@ use clap::Args;
 use crate::cli::{Format, PaceName, duration, latency};
 use crate::connection::{Access, Connection};
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
-use crate::model::ModelSettings;
+use crate::model::{StoreModel, shipped};
 use crate::place::{self, Place};
 use crate::recommend::{self, Candidate, Choice};
 use crate::replay::Pace;
@@ -95,7 +95,7 @@ const DEFAULT_AXES: [(&str, &str); 3] = [(BLOCK_SIZE, "64k,256k,1m"), (THREADS, 
 /// Where the sweep runs and how it may speak about block sizes.
 struct Target {
     access: Access,
-    model: Option<ModelSettings>,
+    model: Option<StoreModel>,
     /// As the user wants it for mounts.
     survey: SurveyMode,
     /// Deleted when the sweep ends.
@@ -116,7 +116,7 @@ pub async fn sweep(args: &Sweep) -> Result<ExitCode> {
     config::check_target(&output, args.force)?;
 
     let interrupt = Interrupt::listen();
-    let place = Place::claim(&target.access, target.model).await?;
+    let place = Place::claim(&target.access, target.model.clone()).await?;
     announce(args, &grid, &workloads, &place);
     let sweeper = Sweeper {
         place: &place,
@@ -183,8 +183,8 @@ fn workloads(args: &Sweep) -> Result<Vec<Workload>> {
         workloads.push(Workload::load(name)?.scaled(args.scale).limited(args.trace_ops)?);
     }
     if workloads.is_empty() {
-        let built_in = Scenario::built_in().into_iter();
-        workloads = built_in.map(|scenario| Workload::of_scenario(scenario.scaled(args.scale))).collect();
+        let basic = Scenario::basic().into_iter();
+        workloads = basic.map(|scenario| Workload::of_scenario(scenario.scaled(args.scale))).collect();
     }
     Ok(workloads)
 }
@@ -198,12 +198,12 @@ fn target(args: &Sweep) -> Result<Target> {
     if survey == SurveyMode::Auto {
         access.settings.zero_map.survey = SurveyMode::Off;
     }
-    let wanted = args.latency.map(|latency| ModelSettings { latency, ..ModelSettings::default() });
+    let wanted = args.latency.map(|latency| shipped::standard().with_first_byte_ms(latency.as_secs_f64() * 1000.0));
     let model = match (&access.settings.location, wanted) {
         (Location::Bucket(name), Some(_)) => {
             bail!("--latency with --bucket={name}: a bucket has its own latency; leave one of them out");
         }
-        (Location::Memory, wanted) => Some(wanted.unwrap_or_default()),
+        (Location::Memory, wanted) => Some(wanted.unwrap_or_else(shipped::standard)),
         (_, wanted) => wanted,
     };
     let mut temporary = None;

@@ -38,6 +38,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use super::barrier::Barrier;
+use super::buffer::Form;
 use super::content::{Base, Content};
 use super::oldest::Oldest;
 use super::readahead::ReadAhead;
@@ -48,6 +49,7 @@ use super::ticket::Ticket;
 use crate::error::Error;
 use crate::etag::ETag;
 use crate::geometry::{BlockNumber, Geometry};
+use crate::payload::Payload;
 use crate::stats::Stats;
 use crate::store::Expect;
 
@@ -120,6 +122,7 @@ pub(crate) enum State {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) geometry: Geometry,
+    pub(crate) payload: Payload,
     pub(crate) capacity: u32,
     /// Most dirty blocks, at most `capacity`.
     pub(crate) max_dirty: u32,
@@ -354,6 +357,10 @@ impl Core {
 
     fn block_size(&self) -> u32 {
         self.config.geometry.block_size()
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        Form { block_size: self.block_size(), payload: self.config.payload }
     }
 
     fn entry(&self, index: u32) -> &Entry {

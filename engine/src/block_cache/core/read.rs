@@ -221,6 +221,9 @@ impl Core {
         let still = matches!(self.entry(index).content.base, Base::File) && self.in_file[index as usize].slot == slot;
         let mut go_on = true;
         match result {
+            // Distrusted meanwhile: readers are to get verified bytes. Those who asked for them wait on.
+            _ if still && self.entry(index).state == State::Reading2 => {}
+            _ if still && self.entry(index).state == State::Clean2 => self.wake_all(index, &Wake::Retry),
             Ok(base) if still => {
                 self.entry_mut(index).content.base = base.clone();
                 self.memory_grew(index);

@@ -135,14 +135,14 @@ impl Core {
     /// What to do next for an entry under [`Effect::Work`].
     pub(crate) fn next_step(&mut self, index: u32) -> Step {
         debug_assert_eq!(self.entry(index).state, State::Staging);
-        let block_size = self.block_size();
+        let form = self.form();
         let entry = self.entry_mut(index);
         if entry.busy().merge_only && entry.content.is_complete() {
             self.stop_work(index);
             self.back_to_ready(index);
             return Step::Finished;
         }
-        let (fold, copied) = entry.content.fold(block_size);
+        let (fold, copied) = entry.content.fold(form);
         self.stats.block_cache.copied_bytes.add(copied as u64);
         match fold {
             Fold::More => Step::Again,

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::super::buffer::Buffer;
 use super::super::content::{Base, COPY_LIMIT, Content};
 use super::{Core, Effect, Micros, State, Wake};
 use crate::geometry::{BlockNumber, Piece};
+use crate::payload::Source;
 
 /// How a write comes in.
 #[derive(Clone, Copy, Debug)]
@@ -27,20 +27,20 @@ pub(crate) enum Blocked {
 }
 
 impl Core {
-    /// Writes at most [`COPY_LIMIT`] bytes (`None`: zeros) into one block.
-    pub(crate) fn write(&mut self, piece: Piece, bytes: Option<&[u8]>, access: Access) -> Result<(), Blocked> {
+    /// Writes at most [`COPY_LIMIT`] bytes into one block.
+    pub(crate) fn write(&mut self, piece: Piece, source: Source<'_>, access: Access) -> Result<(), Blocked> {
         debug_assert!(piece.len as usize <= COPY_LIMIT);
-        let block_size = self.block_size();
-        if piece.len == block_size && self.wants_new_base(piece.block) {
-            let base = bytes.map_or(Base::Zero, |bytes| Base::Memory(Buffer::copy_of(bytes)));
+        let form = self.form();
+        if piece.len == form.block_size && self.wants_new_base(piece.block) {
+            let base = Base::written(form, source);
             self.stats.block_cache.copied_bytes.add(u64::from(piece.len));
             return self.replace(piece.block, base, access);
         }
-        if bytes.is_none() && access.known_zero && self.find(piece.block).is_none() {
+        if source.is_zeros() && access.known_zero && self.find(piece.block).is_none() {
             return Ok(());
         }
         let index = self.admit(piece.block, Some(piece.range()), access)?;
-        let copied = self.entry_mut(index).content.write(block_size, piece.range(), bytes);
+        let copied = self.entry_mut(index).content.write(form, piece.range(), source);
         self.stats.block_cache.copied_bytes.add(copied as u64);
         self.written(index, access.now);
         Ok(())

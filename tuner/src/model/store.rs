@@ -1,0 +1,486 @@
+//! A backend that takes the time of a model, around any backend that holds the objects.
+//!
+//! For virtual time above all: one future per request, no task, no allocation but that future, one timer where nothing is
+//! crowded and two or three where the link is full; deterministic from its seed on a single-threaded runtime. It works in
+//! real time too. Adds time and 503s, never changes what the inner backend answers; keeps no content.
+//!
+//! A request's life: counted, let through or refused by the rate limit (a refusal takes a service time as well); a
+//! connection taken or opened; for a PUT its body carried up, then the service time, then the inner PUT; for the others
+//! the service time, then the body carried down. A GET reads when it is sent, a PUT takes effect when it is answered.
+//!
+//! Link sharing is exact ([`super::link`]); what is left is the timer's tick: every wait ends up to 1 ms of the runtime's
+//! clock late, that is up to 1 us of the model's under `dilate` 1000.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use anyhow::{Result as Checked, ensure};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use s3b_engine::clock::{self, Instant};
+use s3b_engine::error::{Error, Result};
+use s3b_engine::etag::ETag;
+use s3b_engine::object::{GetIf, Got, ListPage, ObjectBackend, ObjectHeaders, ObjectInfo, PutIf};
+use serde::Serialize;
+
+use super::link::{Link, Look};
+use super::settings::{Operation, StoreModel};
+use super::tables::Tables;
+use super::weather::{Draws, Gate, Slowness, key_number};
+
+/// Idle connections are dropped after this, as the engine's client does.
+const IDLE_CONNECTION_S: f64 = 15.0;
+/// And kept at most.
+const IDLE_CONNECTIONS: usize = 128;
+
+/// Bytes of a listing per key, XML around it.
+const LISTED_KEY_BYTES: usize = 300;
+
+/// What the model's parts were used for, so that an answer can name the limit that binds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Utilisation {
+    /// Seconds of the model's time since it was made.
+    pub seconds: f64,
+    pub requests: u64,
+    /// On average over the time.
+    pub in_flight_mean: f64,
+    pub in_flight_most: u32,
+    pub connections_opened: u64,
+    /// Bytes carried, as a share of what the link could have carried. 0 to 1, as all shares here.
+    pub link_up: f64,
+    pub link_down: f64,
+    /// Share of the time in which the link set the speed of transfers.
+    pub link_full_up: f64,
+    pub link_full_down: f64,
+    /// Share of the time in which there were transfers and each moved as fast as one connection can.
+    pub connection_bound_up: f64,
+    pub connection_bound_down: f64,
+    /// Requests as a share of what the limit lets through; 0 without a limit.
+    pub put_rate: f64,
+    pub get_rate: f64,
+    /// Share of the time in which a request would have been refused.
+    pub put_rate_shut: f64,
+    pub get_rate_shut: f64,
+    /// Requests answered with 503.
+    pub throttled_puts: u64,
+    pub throttled_gets: u64,
+    /// Share of the time in a slow period, as far as requests met one.
+    pub slow_requests: f64,
+}
+
+/// The backend. Cloning shares everything.
+#[derive(Clone)]
+pub struct ModelStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inner: Arc<dyn ObjectBackend>,
+    tables: Tables,
+    model: StoreModel,
+    set_up_s: f64,
+    epoch: Instant,
+    dilate: f64,
+    // One short lock: every step of a request is a few map and heap operations, far below a microsecond.
+    state: Mutex<State>,
+}
+
+struct State {
+    draws: Draws,
+    slowness: Slowness,
+    puts: Gate,
+    gets: Gate,
+    up: Link,
+    down: Link,
+    in_flight: u32,
+    most: u32,
+    /// Integral of `in_flight`, and up to when.
+    flight_s: f64,
+    flight_until: f64,
+    requests: u64,
+    slow: u64,
+    opened: u64,
+    /// When each idle connection became so; the last is taken first.
+    idle: Vec<f64>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Direction {
+    Up,
+    Down,
+}
+
+impl ModelStore {
+    /// `dilate`: how many of the runtime's seconds one of the model's takes (1 in real time).
+    ///
+    /// # Errors
+    /// What is wrong with the model, or a `dilate` of 0.
+    pub fn new(inner: Arc<dyn ObjectBackend>, model: &StoreModel, seed: u64, dilate: u32) -> Checked<Self> {
+        model.check()?;
+        ensure!(dilate > 0, "dilate = 0: time would stand still; the least is 1");
+        let network = &model.network;
+        let state = State {
+            draws: Draws::new(seed),
+            slowness: Slowness::new(model.slow_periods.clone(), seed),
+            puts: Gate::new(model.limits.put),
+            gets: Gate::new(model.limits.get),
+            up: Link::new(network.link_up_bytes_per_s, network.connection_up_bytes_per_s),
+            down: Link::new(network.link_down_bytes_per_s, network.connection_down_bytes_per_s),
+            in_flight: 0,
+            most: 0,
+            flight_s: 0.0,
+            flight_until: 0.0,
+            requests: 0,
+            slow: 0,
+            opened: 0,
+            idle: Vec::new(),
+        };
+        let shared = Shared {
+            inner,
+            tables: Tables::new(model),
+            set_up_s: network.connection_set_up_ms / 1000.0,
+            model: model.clone(),
+            epoch: clock::now(),
+            dilate: f64::from(dilate),
+            state: Mutex::new(state),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Since it was made.
+    pub fn utilisation(&self) -> Utilisation {
+        let now = self.shared.now();
+        let mut poked = Vec::new();
+        let mut state = self.shared.lock();
+        state.up.advance(now, &mut poked);
+        state.down.advance(now, &mut poked);
+        state.count_flight(now);
+        let found = state.utilisation(now, &self.shared.model);
+        drop(state);
+        poked.into_iter().for_each(Waker::wake);
+        found
+    }
+}
+
+impl State {
+    fn count_flight(&mut self, now: f64) {
+        self.flight_s += f64::from(self.in_flight) * (now - self.flight_until).max(0.0);
+        self.flight_until = self.flight_until.max(now);
+    }
+
+    fn link(&mut self, direction: Direction) -> &mut Link {
+        match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        }
+    }
+
+    /// Whether a new connection had to be opened.
+    fn connect(&mut self, now: f64) -> bool {
+        match self.idle.pop() {
+            Some(since) if now - since <= IDLE_CONNECTION_S => false,
+            // Those below it have been idle for longer.
+            _ => {
+                self.idle.clear();
+                self.opened += 1;
+                true
+            }
+        }
+    }
+
+    fn utilisation(&self, now: f64, model: &StoreModel) -> Utilisation {
+        let share = |part: f64| if now > 0.0 { part / now } else { 0.0 };
+        let (up, down, puts, gets) = (self.up.used(), self.down.used(), self.puts.used(), self.gets.used());
+        let rate = |asked: u64, refused: u64, limit: Option<super::settings::RateLimit>| {
+            limit.map_or(0.0, |limit| share((asked - refused) as f64 / limit.per_s))
+        };
+        Utilisation {
+            seconds: now,
+            requests: self.requests,
+            in_flight_mean: share(self.flight_s),
+            in_flight_most: self.most,
+            connections_opened: self.opened,
+            link_up: share(up.bytes / model.network.link_up_bytes_per_s),
+            link_down: share(down.bytes / model.network.link_down_bytes_per_s),
+            link_full_up: share(up.full_s),
+            link_full_down: share(down.full_s),
+            connection_bound_up: share(up.busy_s - up.full_s),
+            connection_bound_down: share(down.busy_s - down.full_s),
+            put_rate: rate(puts.asked, puts.refused, model.limits.put),
+            get_rate: rate(gets.asked, gets.refused, model.limits.get),
+            put_rate_shut: share(puts.shut_s),
+            get_rate_shut: share(gets.shut_s),
+            throttled_puts: puts.refused,
+            throttled_gets: gets.refused,
+            slow_requests: if self.requests > 0 { self.slow as f64 / self.requests as f64 } else { 0.0 },
+        }
+    }
+}
+
+/// What a request has met when it was sent.
+struct Passage {
+    shared: Arc<Shared>,
+    operation: Operation,
+    /// Seconds of the model's time, connection included.
+    started: f64,
+    in_flight: u32,
+    luck: f64,
+    slow_factor: f64,
+    refused: bool,
+    /// Its connection can be used again.
+    ended: bool,
+}
+
+impl Shared {
+    /// Seconds of the model's time.
+    fn now(&self) -> f64 {
+        clock::now().saturating_duration_since(self.epoch).as_secs_f64() / self.dilate
+    }
+
+    fn at(&self, seconds: f64) -> Instant {
+        self.epoch + Duration::from_secs_f64(seconds * self.dilate)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(self: Arc<Self>, operation: Operation, key_number: u64) -> Passage {
+        let now = self.now();
+        let mut state = self.lock();
+        state.count_flight(now);
+        state.requests += 1;
+        state.in_flight += 1;
+        state.most = state.most.max(state.in_flight);
+        let in_flight = state.in_flight;
+        let luck = state.draws.luck(key_number);
+        let slow_factor = state.slowness.factor(now);
+        state.slow += u64::from(slow_factor > 1.0);
+        let gate = if operation.is_write() { &mut state.puts } else { &mut state.gets };
+        let refused = !gate.pass(now);
+        let set_up = if state.connect(now) { self.set_up_s } else { 0.0 };
+        drop(state);
+        let started = now + set_up;
+        Passage { shared: self, operation, started, in_flight, luck, slow_factor, refused, ended: false }
+    }
+}
+
+impl Passage {
+    fn service_s(&self, size: u64) -> f64 {
+        self.shared.tables.service_s(self.operation, size, self.in_flight, self.luck) * self.slow_factor
+    }
+
+    async fn until(&self, seconds: f64) {
+        if seconds > self.shared.now() {
+            clock::sleep_until(self.shared.at(seconds)).await;
+        }
+    }
+
+    /// The time of a request without a body, and of one that is refused.
+    async fn serve(&self, size: u64) {
+        self.until(self.started + self.service_s(size)).await;
+    }
+
+    /// Returns when a body that begins at `begin` has been carried, and `then` seconds have passed.
+    async fn carry(&self, direction: Direction, begin: f64, bytes: usize, then: f64) {
+        if bytes == 0 {
+            return self.until(begin + then).await;
+        }
+        let carried = Carried::new(&self.shared, direction, begin, bytes as f64, then);
+        let mut until = None;
+        loop {
+            let look = poll_fn(|context| match carried.look(context.waker()) {
+                Look::At(at) if until == Some(at) => Poll::Pending,
+                Look::WhenPoked if until.is_none() => Poll::Pending,
+                look => Poll::Ready(look),
+            });
+            let alarm = async {
+                match until {
+                    Some(at) => clock::sleep_until(self.shared.at(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                look = look => match look {
+                    Look::Ended(at) => return self.until(at + then).await,
+                    Look::At(at) => until = Some(at),
+                    Look::WhenPoked => until = None,
+                },
+                () = alarm => until = None,
+            }
+        }
+    }
+
+    async fn refuse<T>(self) -> Result<T> {
+        self.serve(0).await;
+        let refusal = self.refusal();
+        self.end(Err(refusal))
+    }
+
+    fn refusal(&self) -> Error {
+        let (kind, place) = (self.operation.name(), self.shared.inner.describe());
+        Error::transient(format!("{kind} in {place}: 503 SlowDown (the model's request-rate limit)"))
+    }
+
+    /// Answered: the connection stays.
+    fn end<T>(mut self, answer: T) -> T {
+        self.ended = true;
+        answer
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        let mut state = self.shared.lock();
+        state.count_flight(now);
+        state.in_flight -= 1;
+        if self.ended && state.idle.len() < IDLE_CONNECTIONS {
+            state.idle.push(now);
+        }
+    }
+}
+
+/// A body on its link, until dropped.
+struct Carried<'a> {
+    shared: &'a Shared,
+    direction: Direction,
+    id: u32,
+}
+
+impl<'a> Carried<'a> {
+    fn new(shared: &'a Shared, direction: Direction, begin: f64, bytes: f64, then: f64) -> Self {
+        let id = shared.lock().link(direction).add(begin, bytes, then);
+        Self { shared, direction, id }
+    }
+
+    fn look(&self, waker: &Waker) -> Look {
+        let now = self.shared.now();
+        let mut poked = Vec::new();
+        let look = self.shared.lock().link(self.direction).look(self.id, now, waker, &mut poked);
+        // Not under the lock: a waker may do anything.
+        poked.into_iter().for_each(Waker::wake);
+        look
+    }
+}
+
+impl Drop for Carried<'_> {
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        let mut poked = Vec::new();
+        self.shared.lock().link(self.direction).remove(self.id, now, &mut poked);
+        poked.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl ObjectBackend for ModelStore {
+    fn get(&self, key: &str, condition: GetIf, max_len: usize) -> BoxFuture<'static, Result<Got>> {
+        let (shared, number) = (self.shared.clone(), key_number(Operation::Get, key));
+        let got = shared.inner.get(key, condition, max_len);
+        Box::pin(async move {
+            let passage = shared.send(Operation::Get, number);
+            if passage.refused {
+                return passage.refuse().await;
+            }
+            let got = got.await;
+            let len = match &got {
+                Ok(Got::Object(object)) => object.body.len(),
+                _ => 0,
+            };
+            let first_byte = passage.started + passage.service_s(len as u64);
+            passage.carry(Direction::Down, first_byte, len, 0.0).await;
+            passage.end(got)
+        })
+    }
+
+    fn head(&self, key: &str) -> BoxFuture<'static, Result<Option<ObjectInfo>>> {
+        let (shared, number) = (self.shared.clone(), key_number(Operation::Head, key));
+        let info = shared.inner.head(key);
+        Box::pin(async move {
+            let passage = shared.send(Operation::Head, number);
+            if passage.refused {
+                return passage.refuse().await;
+            }
+            passage.serve(0).await;
+            let answer = info.await;
+            passage.end(answer)
+        })
+    }
+
+    fn put(
+        &self,
+        key: &str,
+        headers: ObjectHeaders,
+        body: Bytes,
+        condition: PutIf,
+    ) -> BoxFuture<'static, Result<Option<ETag>>> {
+        let (shared, number, len) = (self.shared.clone(), key_number(Operation::Put, key), body.len());
+        let stored = shared.inner.put(key, headers, body, condition);
+        Box::pin(async move {
+            let passage = shared.send(Operation::Put, number);
+            if passage.refused {
+                return passage.refuse().await;
+            }
+            let service = passage.service_s(len as u64);
+            passage.carry(Direction::Up, passage.started, len, service).await;
+            let answer = stored.await;
+            passage.end(answer)
+        })
+    }
+
+    fn delete(&self, key: &str) -> BoxFuture<'static, Result<()>> {
+        let (shared, number) = (self.shared.clone(), key_number(Operation::Delete, key));
+        let deleted = shared.inner.delete(key);
+        Box::pin(async move {
+            let passage = shared.send(Operation::Delete, number);
+            if passage.refused {
+                return passage.refuse().await;
+            }
+            passage.serve(0).await;
+            let answer = deleted.await;
+            passage.end(answer)
+        })
+    }
+
+    fn delete_many(&self, keys: Vec<String>) -> BoxFuture<'static, Vec<Result<()>>> {
+        let first = keys.first().map_or("", String::as_str);
+        let (shared, number, count) = (self.shared.clone(), key_number(Operation::BulkDelete, first), keys.len());
+        let deleted = shared.inner.delete_many(keys);
+        Box::pin(async move {
+            let passage = shared.send(Operation::BulkDelete, number);
+            passage.serve(count as u64).await;
+            let answer = if passage.refused { vec![Err(passage.refusal()); count] } else { deleted.await };
+            passage.end(answer)
+        })
+    }
+
+    fn list(&self, prefix: &str, after: &str) -> BoxFuture<'static, Result<ListPage>> {
+        let start = if after.is_empty() { prefix } else { after };
+        let (shared, number) = (self.shared.clone(), key_number(Operation::List, start));
+        let page = shared.inner.list(prefix, after);
+        Box::pin(async move {
+            let passage = shared.send(Operation::List, number);
+            if passage.refused {
+                return passage.refuse().await;
+            }
+            let page = page.await;
+            let keys = page.as_ref().map_or(0, |page| page.keys.len());
+            let first_byte = passage.started + passage.service_s(keys as u64);
+            passage.carry(Direction::Down, first_byte, keys * LISTED_KEY_BYTES, 0.0).await;
+            passage.end(page)
+        })
+    }
+
+    // A sync costs nothing: what a store has acknowledged is durable, and a local disk behind the model is not what
+    // is measured.
+
+    fn describe(&self) -> String {
+        format!("{} behind {}", self.shared.inner.describe(), self.shared.model.describe())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! What numbers that were measured may be said to show. Pure; random draws come from a seed, so a report made twice is
+//! the same report.
+
+pub mod bootstrap;
+pub mod paired;
+pub mod rank;
+
+pub use bootstrap::{Interval, effective_samples, interval};
+pub use paired::{Compared, compare_pairs, holm};
+pub use rank::{kendall_tau_b, separable_tau_b};
+
+/// The value below which a share of the samples lies, between two samples by straight line (R's type 7).
+/// `None` without samples; `share` is 0 to 1.
+pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    quantile_of_sorted(&sorted, share)
+}
+
+fn quantile_of_sorted(sorted: &[f64], share: f64) -> Option<f64> {
+    let place = share.clamp(0.0, 1.0) * (sorted.len().checked_sub(1)?) as f64;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    Some(low + (high - low) * place.fract())
+}
+
+pub fn median(values: &[f64]) -> Option<f64> {
+    quantile(values, 0.5)
+}
+
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_between_samples() {
+        let values = [4.0, 1.0, 3.0, 2.0];
+        assert_eq!(median(&values), Some(2.5));
+        assert_eq!((quantile(&values, 0.0), quantile(&values, 1.0)), (Some(1.0), Some(4.0)));
+        assert_eq!(quantile(&values, 0.1).map(|q| (q * 1000.0).round()), Some(1300.0));
+        assert_eq!((quantile(&[], 0.5), median(&[7.0])), (None, Some(7.0)));
+    }
+}
