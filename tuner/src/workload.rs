@@ -136,14 +136,6 @@ impl Workload {
         matches!(self.source, Source::Trace(_))
     }
 
-    /// Whether its author says that the span holds data before the first operation; false for a trace.
-    pub fn is_prefilled(&self) -> bool {
-        match &self.source {
-            Source::Scenario(scenario) => scenario.prefill,
-            Source::Trace(_) => false,
-        }
-    }
-
     /// What the data carries that is there before the first operation, and what writes carry unless their stream says
     /// otherwise. Traces have no content; theirs is taken as the expensive kind.
     pub fn content(&self) -> ContentProperties {

@@ -9,6 +9,7 @@
 //!
 //! `core` decides what is legal and when, `driver` carries it out, `disk` is the cache file.
 
+mod at_risk;
 mod barrier;
 mod buffer;
 mod content;

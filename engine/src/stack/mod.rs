@@ -40,8 +40,8 @@ use crate::volume::{Blocks, Volume};
 use crate::wrap::{Delays, FaultRates, Faults, Latency};
 use crate::zero_map::{Known, ZeroMap};
 
-pub use self::prefill::prefill;
 use self::offline::{Joined, Joining, Shore};
+pub use self::prefill::prefill;
 use self::zero_file::ZeroFile;
 
 /// What is not data: components, and secrets.
@@ -167,8 +167,7 @@ impl Stack {
         let store = Arc::new(Joined { joining: joining.clone(), below });
         let open = Some(OpenFile { file, loaded });
         // No saved map: it may be read under the lock only.
-        let built = build(&settings, store, Known::Nothing, open, &parts, stats.clone())?;
-        let built = build(settings, store, Known::Nothing, open, parts.cpu, stats.clone())?;
+        let built = build(settings, store, Known::Nothing, open, &parts, stats.clone())?;
         let volume = Arc::new(built.volume);
         joining.start(&volume);
         let (file, notices, offline) = (built.file, built.notices, Some(joining));

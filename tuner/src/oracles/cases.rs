@@ -1,6 +1,7 @@
 //! Everything the two oracles ask, as one list.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -96,8 +97,8 @@ pub fn ask(
 ) -> Result<Vec<Answer>> {
     let mut ops: BTreeMap<Sample, Vec<Op>> = BTreeMap::new();
     for case in cases {
-        if !ops.contains_key(&case.sample()) {
-            ops.insert(case.sample(), samples.ops(case.sample())?);
+        if let Entry::Vacant(place) = ops.entry(case.sample()) {
+            place.insert(samples.ops(case.sample())?);
         }
     }
     let work = |case: &Case| Answer { case: *case, found: case.ask(&ops[&case.sample()]) };

@@ -14,7 +14,6 @@ use s3b_engine::error::Error;
 use s3b_engine::payload::Weight;
 use s3b_engine::volume::Volume;
 use s3b_scenarios::content::Content;
-use s3b_scenarios::random::Random;
 use s3b_scenarios::{Op, OpKind};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -92,9 +91,8 @@ impl Epoch {
 pub(super) struct Player {
     volume: Arc<Volume>,
     device_starts: Vec<u64>,
-    weight: Weight,
-    zero_share: f64,
-    random: Random,
+    /// What each stream's writes carry.
+    weights: Vec<Weight>,
     epoch: Epoch,
     shared: Arc<Shared>,
     scratch: Vec<u8>,
@@ -123,9 +121,7 @@ impl Player {
         Self {
             volume,
             device_starts,
-            weight: Weight::of_ratio(job.tape.content.compressibility),
-            zero_share: job.tape.content.zero_share,
-            random: Random::new(job.seed),
+            weights: job.tape.streams.iter().map(|one| Weight::of_ratio(one.content.compressibility)).collect(),
             epoch: Epoch::new(),
             shared: Arc::new(Shared { results: Mutex::default(), returned: Notify::new() }),
             scratch: Vec::new(),
@@ -233,7 +229,7 @@ impl Player {
         let lag = shrunk(now - intended);
         op.offset += self.device_starts.get(op.device as usize).copied().unwrap_or(0);
         self.side.count(&op, self.volume.geometry());
-        let weight = if op.kind == OpKind::Write { self.next_weight() } else { Weight::ZERO };
+        let weight = if op.kind == OpKind::Write { self.weight(&op) } else { Weight::ZERO };
         let rest = self.try_at_once(&op, weight);
         let host_time = self.host_time(&op);
         let shared = &self.shared;
@@ -277,9 +273,11 @@ impl Player {
     }
 
     /// What the next write carries.
-    fn next_weight(&mut self) -> Weight {
-        let zero = self.zero_share > 0.0 && (self.random.bits() >> 11) as f64 / (1u64 << 53) as f64 <= self.zero_share;
-        if zero { Weight::ZERO } else { self.weight }
+    fn weight(&self, op: &Op) -> Weight {
+        if op.origin.is_zero() {
+            return Weight::ZERO;
+        }
+        self.weights.get(op.origin.stream()).copied().unwrap_or(Weight::INCOMPRESSIBLE)
     }
 
     /// Does what can be done without waiting.

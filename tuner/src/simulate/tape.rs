@@ -9,28 +9,32 @@ use anyhow::{Context, Result, bail};
 use s3b_engine::geometry::Geometry;
 use s3b_engine::settings::{Settings, VolumeSettings};
 use s3b_scenarios::content::ContentProperties;
-use s3b_scenarios::{Op, OpKind, Summary};
+use s3b_scenarios::{Op, OpKind, Origin, StreamProperties, Summary};
 
 use crate::workload::{BlockSet, Workload};
 
 /// Operations kept in memory: 192 MiB. A longer workload is read from its source by every simulation.
 pub const MOST_KEPT: usize = 8 << 20;
 
-/// One operation. What does not fit (an operation of 4 GiB or more, the billionth device) makes a tape stream.
+/// One operation. What does not fit (an operation of 4 GiB or more, the millionth device) makes a tape stream.
 #[derive(Clone, Copy, Debug)]
 struct Packed {
     time_ns: u64,
     offset: u64,
     len: u32,
-    /// Kind in bits 0 and 1, flush before in 2, durable in 3, device above.
+    /// Kind in bits 0 and 1, flush before in 2, durable in 3, origin in 4 to 11, device above.
     rest: u32,
 }
 
 impl Packed {
     fn of(op: &Op) -> Option<Self> {
         let len = u32::try_from(op.len).ok()?;
-        let device = op.device.checked_shl(4).filter(|shifted| shifted >> 4 == op.device)?;
-        let rest = device | u32::from(op.durable) << 3 | u32::from(op.flush_before) << 2 | op.kind as u32;
+        let device = op.device.checked_shl(12).filter(|shifted| shifted >> 12 == op.device)?;
+        let rest = device
+            | u32::from(op.origin.bits()) << 4
+            | u32::from(op.durable) << 3
+            | u32::from(op.flush_before) << 2
+            | op.kind as u32;
         Some(Self { time_ns: op.time_ns, offset: op.offset, len, rest })
     }
 
@@ -40,9 +44,10 @@ impl Packed {
             kind: OpKind::ALL[self.rest as usize & 3],
             offset: self.offset,
             len: u64::from(self.len),
-            device: self.rest >> 4,
+            device: self.rest >> 12,
             flush_before: self.rest & 4 != 0,
             durable: self.rest & 8 != 0,
+            origin: Origin::from_bits((self.rest >> 4) as u8),
         }
     }
 }
@@ -57,8 +62,8 @@ pub type Ops<'a> = Box<dyn Iterator<Item = Result<Op>> + Send + 'a>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     Nothing,
-    /// Every block of the volume.
-    Everything,
+    /// Every block of so many bytes from the start.
+    Prefix(u64),
     /// What is read, or written in part: on the recorded disk it was there.
     WhatIsRead,
     /// Every block that is read or written.
@@ -69,7 +74,10 @@ pub enum Found {
 pub struct Tape {
     pub title: String,
     pub summary: Summary,
+    /// Of what is found.
     pub content: ContentProperties,
+    /// Of what is written, by the operations' origin.
+    pub streams: Vec<StreamProperties>,
     /// Operations outstanding in a closed loop.
     pub depth: usize,
     pub found: Found,
@@ -86,15 +94,16 @@ impl Tape {
     /// Whatever its source yields.
     pub fn of(workload: Workload) -> Result<Self> {
         let (title, content, depth) = (workload.title.clone(), workload.content(), workload.depth());
+        let streams = workload.streams();
         let mut summary = workload.summary.clone();
         let mut found = Found::WhatIsRead;
         if !workload.is_trace() {
             summary.device_ends = vec![workload.device_starts(1)?[1]];
-            found = if workload.is_prefilled() { Found::Everything } else { Found::Nothing };
+            found = Found::Prefix(workload.prefilled_bytes().unwrap_or(0));
         }
         let source: Source = Box::new(move || -> Result<Ops<'static>> { workload.ops() });
         let kept = keep(source()?, MOST_KEPT)?;
-        Ok(Self { title, summary, content, depth, found, kept, source, sets: Mutex::default() })
+        Ok(Self { title, summary, content, streams, depth, found, kept, source, sets: Mutex::default() })
     }
 
     /// Records operations that exist already.
@@ -104,7 +113,7 @@ impl Tape {
         let kept = ops.iter().map(Packed::of).collect();
         let source: Source = Box::new(move || Ok(Box::new(ops.clone().into_iter().map(Ok))));
         let (title, content, sets) = (title.to_owned(), ContentProperties::default(), Mutex::default());
-        Self { title, summary, content, depth: 1, found, kept, source, sets }
+        Self { title, summary, content, streams: Vec::new(), depth: 1, found, kept, source, sets }
     }
 
     /// The operations from the beginning.
@@ -165,7 +174,10 @@ impl Tape {
         let mut blocks = BlockSet::new(geometry.blocks());
         match self.found {
             Found::Nothing => {}
-            Found::Everything => geometry.all_blocks().for_each(|block| blocks.insert(block.0)),
+            Found::Prefix(bytes) => {
+                let count = bytes.div_ceil(u64::from(geometry.block_size())) as usize;
+                geometry.all_blocks().take(count).for_each(|block| blocks.insert(block.0));
+            }
             Found::WhatIsRead | Found::WhatIsTouched => {
                 for op in self.ops()? {
                     let op = op?;
@@ -230,7 +242,7 @@ mod tests {
             (Found::Nothing, vec![]),
             (Found::WhatIsRead, vec![0, 3]),
             (Found::WhatIsTouched, vec![0, 1, 2, 3]),
-            (Found::Everything, vec![0, 1, 2, 3]),
+            (Found::Prefix(u64::MAX), vec![0, 1, 2, 3]),
         ] {
             let tape = Tape::of_ops("x", ops.clone(), found);
             let mut settings = Settings::default();

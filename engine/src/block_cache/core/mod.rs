@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::at_risk::AtRisk;
 use super::barrier::Barrier;
 use super::buffer::Form;
 use super::content::{Base, Content};
@@ -157,6 +158,10 @@ struct Entry {
     pins: u8,
     /// Read or written since the memory hand last passed.
     referenced: bool,
+    /// Fetched before anybody asked, and not asked for yet.
+    ahead: bool,
+    /// See [`AtRisk`].
+    at_risk: u32,
     content: Content,
     /// Number of the first write not yet stored; 0: none.
     pending: u64,
@@ -172,6 +177,7 @@ struct Busy {
     /// WRITING2: number and time of the first write after the snapshot.
     after: u64,
     after_time: Micros,
+    after_at_risk: u32,
     attempts: u32,
     /// Why the last attempt failed for good; flushes and reads of unknown bytes are told.
     error: Option<Error>,
@@ -224,6 +230,7 @@ pub(crate) struct Core {
     /// Number of the last write.
     sequence: u64,
     dirty: u32,
+    at_risk: AtRisk,
     ready: Oldest,
     stored: Barrier,
     retries: BTreeSet<(Micros, u32)>,
@@ -289,6 +296,7 @@ impl Core {
             recency: Recency::new(),
             sequence: 0,
             dirty: 0,
+            at_risk: AtRisk::default(),
             ready: Oldest::default(),
             stored: Barrier::default(),
             retries: BTreeSet::new(),
@@ -400,6 +408,8 @@ impl Core {
             backing_off: false,
             pins: 0,
             referenced: true,
+            ahead: false,
+            at_risk: 0,
             content,
             pending: 0,
             time: now,

@@ -36,8 +36,12 @@ impl Core {
             return None;
         }
         entry.referenced = true;
+        let was_ahead = std::mem::take(&mut entry.ahead);
         if entry.state == State::Clean && timeout != 0 {
             entry.time = now;
+        }
+        if was_ahead {
+            self.stats.block_cache.read_ahead_used.increment();
         }
         self.recency.touch(&mut self.table, index);
         Some(&self.entry(index).content)
@@ -93,7 +97,11 @@ impl Core {
 
     fn join(&mut self, index: u32) -> Ticket {
         let ticket = self.new_ticket();
-        self.entry_mut(index).busy().tickets.push(ticket);
+        let entry = self.entry_mut(index);
+        entry.busy().tickets.push(ticket);
+        if std::mem::take(&mut entry.ahead) {
+            self.stats.block_cache.read_ahead_used.increment();
+        }
         ticket
     }
 

@@ -243,6 +243,8 @@ impl Core {
     }
 
     fn store_done(&mut self, index: u32, etag: Option<ETag>, now: Micros) {
+        let stored = std::mem::take(&mut self.entry_mut(index).at_risk);
+        self.at_risk.stored(stored);
         let entry = self.entry_mut(index);
         let rewritten = entry.state == State::Writing2;
         let mut failed = false;
@@ -253,9 +255,11 @@ impl Core {
         if rewritten {
             let busy = entry.busy();
             let (sequence, time) = (std::mem::take(&mut busy.after), busy.after_time);
+            let at_risk = std::mem::take(&mut busy.after_at_risk);
             entry.state = State::Dirty;
             entry.pending = sequence;
             entry.time = time;
+            entry.at_risk = at_risk;
             self.ready.insert(sequence, index);
             self.stored.insert(sequence, index);
         } else {
@@ -284,17 +288,22 @@ impl Core {
             self.fail_flushes(sequence, &reported);
         }
         let (first, longest) = (self.config.first_backoff, self.config.longest_backoff);
+        let block_size = self.block_size();
         let asked = error.retry_after().map_or(0, |pause| pause.as_micros() as Micros);
         let entry = self.entry_mut(index);
         let busy = entry.busy();
         busy.attempts += 1;
         busy.after = 0;
+        let since = std::mem::take(&mut busy.after_at_risk);
         let doubled = first.saturating_mul(1 << (busy.attempts - 1).min(20));
         let pause = if permanent { longest } else { doubled.max(asked).min(longest) };
         let failed_before = busy.error.take().is_some();
         busy.error = permanent.then_some(error);
         entry.state = State::Dirty;
         entry.backing_off = true;
+        let mut at_risk = entry.at_risk;
+        self.at_risk.joined(&mut at_risk, since, block_size);
+        self.entry_mut(index).at_risk = at_risk;
         self.failing = self.failing - u32::from(failed_before) + u32::from(permanent);
         self.retries.insert((now.saturating_add(pause), index));
         self.effects.push(Effect::Poll);
@@ -376,8 +385,9 @@ impl Core {
                 continue;
             }
             let index = self.begin_fetch(block, now);
-            let busy = self.entry_mut(index).busy();
-            busy.slot = true;
+            let entry = self.entry_mut(index);
+            entry.ahead = true;
+            entry.busy().slot = true;
             self.background += 1;
             self.stats.block_cache.read_ahead_reads.increment();
         }

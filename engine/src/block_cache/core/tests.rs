@@ -567,7 +567,7 @@ fn a_flush_of_the_file_waits_for_its_sync() {
 /// A load from the cache file is under way when the volume is joined: nobody who asks from then on gets its bytes.
 #[test]
 fn a_load_under_way_does_not_overtake_a_verification() {
-    let (old, new) = (Buffer::zeroed(BLOCK as usize), Buffer::copy_of(&[9; BLOCK as usize]));
+    let (old, new) = (FORM.zeroed(), FORM.holding(&[9; BLOCK as usize]));
     for loads in [Ok(Base::Memory(old)), Err(Error::corrupt("a bad slot"))] {
         let mut core = Core::new(Config { file: Some(FileConfig { memory: 4 }), ..config(1, 4, 4, 1) }, Arc::default());
         let (record, slot) = (BlockRecord::Clean { etag: Some(ETag([7; 16])) }, Slot(0));

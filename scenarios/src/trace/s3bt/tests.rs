@@ -16,7 +16,8 @@ fn any_op() -> impl Strategy<Value = Op> {
             let kind = OpKind::ALL[kind];
             let (offset, len) = if kind == OpKind::Flush { (0, 0) } else { (offset, len) };
             let write = kind == OpKind::Write;
-            Op { time_ns, kind, offset, len, device, flush_before: write && flush_before, durable: write && durable }
+            let (flush_before, durable) = (write && flush_before, write && durable);
+            Op { device, flush_before, durable, ..Op::new(time_ns, kind, offset, len) }
         },
     )
 }
