@@ -2,9 +2,9 @@
 //!
 //! A library so that benches and tests can hold the same simulation that the program runs.
 
+pub mod analysis;
 pub mod answer;
 pub mod bodies;
-pub mod analysis;
 pub mod cli;
 pub mod commands;
 pub mod connection;

@@ -1,9 +1,9 @@
 //! One file per command: its arguments, and what it does with them.
 
 pub mod convert;
+pub mod doctor;
 pub mod inspect;
 pub mod mrc;
-pub mod doctor;
 pub mod probe;
 pub mod replay;
 pub mod scenarios;
