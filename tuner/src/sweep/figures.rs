@@ -4,14 +4,13 @@ use s3b_scenarios::OpKind;
 
 use crate::measure::{Durations, KindMeasured, Measured};
 use crate::model::Utilisation;
-use crate::outcome::{
-    CacheLedger, Figures, HostLedger, KindFigures, Latency, Ledger, Limit, StoreLedger,
-};
+use crate::outcome::{Figures, HostLedger, KindFigures, Latency, Ledger, Limit};
 use crate::simulate::Simulated;
 
 /// Shares of the samples at which a distribution is drawn: closer together towards the tail.
 const DRAWN: [f64; 21] = [
-    0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999, 1.0,
+    0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999,
+    1.0,
 ];
 
 /// Below this share nothing is said to bind.
@@ -19,10 +18,9 @@ const BINDING: f64 = 0.05;
 
 /// Of a simulation.
 pub fn of_simulated(simulated: &Simulated) -> Figures {
-    let ledger = ledger_of(&simulated.ledger, &simulated.measured);
     Figures {
-        ledger,
-        at_risk_bytes: simulated.ledger.cache.most_at_risk,
+        ledger: simulated.ledger,
+        at_risk_bytes: simulated.at_risk_bytes,
         limits: simulated.utilisation.as_ref().map_or_else(Vec::new, limits),
         ..of_measured(&simulated.measured)
     }
@@ -81,42 +79,6 @@ fn host_ledger(measured: &Measured) -> HostLedger {
         discards: kind(OpKind::Discard).ops,
         discard_bytes: kind(OpKind::Discard).bytes,
         flushes: kind(OpKind::Flush).ops,
-    }
-}
-
-fn ledger_of(found: &crate::simulate::Ledger, measured: &Measured) -> Ledger {
-    let (cache, store) = (&found.cache, &found.store);
-    Ledger {
-        host: host_ledger(measured),
-        cache: CacheLedger {
-            read_hits: cache.read_hits,
-            read_misses: cache.read_misses,
-            write_hits: cache.write_hits,
-            write_misses: cache.write_misses,
-            merge_reads: cache.merge_reads,
-            read_ahead: cache.read_ahead_fetched,
-            read_ahead_used: cache.read_ahead_used,
-            stores: cache.stores,
-            coalesced: cache.coalesced_writes,
-            zero_reads: cache.zero_reads,
-            zero_writes: cache.zero_writes,
-            evictions: cache.evictions,
-            pressure_waits: cache.pressure_waits,
-        },
-        store: StoreLedger {
-            gets: store.requests.gets,
-            heads: store.requests.heads,
-            puts: store.requests.puts,
-            lists: store.requests.lists,
-            deletes: store.requests.deletes,
-            deleted_keys: store.deleted_keys,
-            get_bytes: store.requests.get_bytes,
-            put_bytes: store.requests.put_bytes,
-            header_bytes: store.header_bytes,
-            retries: store.retries,
-            throttled: store.throttled,
-            errors: store.failed,
-        },
     }
 }
 
