@@ -50,7 +50,7 @@ impl Bodies {
         let pool = self.of_stream.get(op.origin.stream()).copied().unwrap_or(0);
         let Pool { content, bytes, .. } = &mut self.pools[pool];
         let starts = (0..op.len).step_by(PIECE as usize);
-        let piece = |at| {
+        let piece = |at: u64| {
             let len = (op.len - at).min(PIECE) as usize;
             if op.origin.is_zero() { self.zeros.slice(..len) } else { bytes.slice(content.part(len)) }
         };
