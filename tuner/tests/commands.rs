@@ -196,6 +196,32 @@ fn secrets_do_not_stay_in_the_process_list() {
 }
 
 #[test]
+fn scenarios_are_listed_shown_and_checked() {
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), &["scenarios"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for part in ["oltp", "fstrim", "fsync-small", "How fast does a full restore stream", "1280m"] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    // What is shown can be edited and checked; what is wrong with it is said with its line.
+    let shown = run(home.path(), &["scenarios", "--show", "oltp"]).stdout;
+    let mine = String::from_utf8(shown).unwrap().replace("name = \"oltp\"", "name = \"mine\"");
+    std::fs::write(home.path().join("mine.toml"), &mine).unwrap();
+    let listed = json(&run(home.path(), &["scenarios", "mine.toml", "--format", "json"]));
+    let (mine_entry, all) = (&listed["scenarios"][0], json(&run(home.path(), &["scenarios", "--format", "json"])));
+    let oltp = all["scenarios"].as_array().unwrap().iter().find(|one| one["name"] == "oltp").unwrap();
+    assert_eq!((&mine_entry["name"], &mine_entry["operations"]), (&Value::from("mine"), &oltp["operations"]));
+    std::fs::write(home.path().join("mine.toml"), mine.replace("read-percent = 70", "read-percent = 170")).unwrap();
+    let wrong = run(home.path(), &["scenarios", "mine.toml"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let message = stderr(&wrong);
+    assert!(message.contains("mine.toml: line ") && message.contains("try read-percent = 70"), "{message}");
+    let unknown = run(home.path(), &["scenarios", "--show", "oltq"]);
+    assert!(stderr(&unknown).contains("--show=oltq") && stderr(&unknown).contains("mail"), "{}", stderr(&unknown));
+}
+
+#[test]
 fn help_teaches_with_examples() {
     let home = tempfile::tempdir().unwrap();
     for (args, parts) in [
