@@ -4,6 +4,7 @@
 
 pub mod analysis;
 pub mod answer;
+pub mod arguments;
 pub mod bodies;
 pub mod cli;
 pub mod commands;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use s3b_engine::settings::Location;
 
-use crate::cli::Format;
+use crate::arguments::Format;
 use crate::connection::Connection;
 use crate::doctor::{Report, Verdict, bucket, directory};
 use crate::rates;

@@ -13,7 +13,7 @@ use crate::analysis::fingerprint::Gatherer;
 use crate::analysis::shards::FOLLOWED_BLOCKS;
 use crate::analysis::walk;
 use crate::analysis::windows::Picker;
-use crate::cli::{self, TableFormat};
+use crate::arguments::{self, TableFormat};
 use crate::progress::ProgressLine;
 use crate::report::inspect::Report;
 use crate::workload::Workload;
@@ -28,7 +28,7 @@ pub struct Inspect {
     #[arg(value_name = "TRACE|SCENARIO")]
     pub workload: String,
     /// Block sizes to count stores and misses for, powers of two
-    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = cli::block_size,
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = arguments::block_size,
           default_value = "4k,64k,256k,1m,4m")]
     pub block_size: Vec<u64>,
     /// The windows that stand for the whole take at most so long together
@@ -53,7 +53,7 @@ const LONG: u64 = 1_000_000;
 
 /// Shorter windows would show nothing but how a run starts.
 fn budget(text: &str) -> Result<Duration, String> {
-    let budget = cli::duration(text)?;
+    let budget = arguments::duration(text)?;
     if budget >= Duration::from_secs(1) { Ok(budget) } else { Err("shorter than a second; try 5m".into()) }
 }
 
@@ -107,7 +107,7 @@ pub async fn inspect(args: &Inspect) -> Result<ExitCode> {
 /// # Errors
 /// Whatever is wrong with the workload, with its name.
 pub fn pass(workload: &Workload, mut visit: impl FnMut(&Op, u64)) -> Result<()> {
-    let starts = workload.device_starts(cli::BLOCK_SIZE_MAX)?;
+    let starts = workload.device_starts(arguments::BLOCK_SIZE_MAX)?;
     let ops = workload.summary.ops();
     let mut line = (ops >= LONG).then(|| ProgressLine::counting("reading", ops));
     let walked = walk(workload.ops()?, &starts, |op, at| {

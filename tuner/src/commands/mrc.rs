@@ -8,7 +8,7 @@ use s3b_engine::clock;
 
 use crate::analysis::curve::Curves;
 use crate::analysis::shards::FOLLOWED_BLOCKS;
-use crate::cli::{self, TableFormat};
+use crate::arguments::{self, TableFormat};
 use crate::commands::inspect::pass;
 use crate::report::mrc::Report;
 use crate::report::numbers;
@@ -25,11 +25,11 @@ pub struct Mrc {
     #[arg(value_name = "TRACE|SCENARIO")]
     pub workload: String,
     /// Block sizes, powers of two
-    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = cli::block_size,
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = arguments::block_size,
           default_value = "4k,16k,64k,256k,1m,4m,8m")]
     pub block_size: Vec<u64>,
     /// Cache sizes (default: two for each doubling, until everything fits)
-    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = cli::bytes)]
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = arguments::bytes)]
     pub cache: Vec<u64>,
     /// Follow every block, however many there are: about 50 bytes of memory each, for each block size
     #[arg(long)]

@@ -10,7 +10,7 @@ use clap::Args;
 use s3b_engine::clock;
 use s3b_engine::settings::Location;
 
-use crate::cli::duration;
+use crate::arguments::duration;
 use crate::connection::{Access, Connection};
 use crate::cost::{PRICES_DATED, Requests};
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
