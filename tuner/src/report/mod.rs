@@ -7,5 +7,4 @@ pub mod numbers;
 pub mod plot;
 pub mod replay;
 pub mod sections;
-pub mod sweep;
 pub mod table;
