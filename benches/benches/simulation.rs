@@ -123,11 +123,8 @@ async fn replay(ops: &[Op], block_size: u64) -> (u64, u64) {
             OpKind::Write => {
                 let taken = volume.try_write_weight(offset, len, Weight::INCOMPRESSIBLE).unwrap();
                 if taken < len {
-                    let volume = volume.clone();
-                    let rest = volume.clone();
-                    tokio::spawn(async move {
-                        rest.write_weight(offset + taken, len - taken, Weight::INCOMPRESSIBLE).await.unwrap();
-                    });
+                    let (volume, at, rest) = (volume.clone(), offset + taken, len - taken);
+                    tokio::spawn(async move { volume.write_weight(at, rest, Weight::INCOMPRESSIBLE).await.unwrap() });
                 }
             }
             _ => {}

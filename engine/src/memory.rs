@@ -1,7 +1,7 @@
 //! Objects in this process: for tests, simulations and the tuner.
 //!
 //! Adds nothing to the contract and never waits, fails or draws a random number: the same calls in the
-//! same order give the same answers, ETags included.
+//! same order give the same answers, ETags included. Keeps what the bodies of weightless blocks stand for.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
