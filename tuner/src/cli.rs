@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use s3b_scenarios::size::Size;
 
 use crate::commands;
 

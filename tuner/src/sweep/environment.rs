@@ -67,10 +67,7 @@ mod tests {
     fn secrets_are_not_kept() {
         let typed = ["s3b-tuner", "sweep", "--access-key=abc", "--accessKey", "def", "--bucket", "b", "--seed=1"];
         let kept = command_line(typed.map(str::to_owned));
-        assert_eq!(
-            kept,
-            ["s3b-tuner", "sweep", "--access-key=***", "--accessKey", "***", "--bucket", "b", "--seed=1"]
-        );
+        assert_eq!(kept, ["s3b-tuner", "sweep", "--access-key=***", "--accessKey", "***", "--bucket", "b", "--seed=1"]);
     }
 
     #[test]

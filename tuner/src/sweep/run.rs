@@ -214,7 +214,11 @@ impl Search<'_> {
         let mut wider = false;
         for (axis, value) in axes.iter_mut().zip(best) {
             if let Some(more) = widened(axis, value) {
-                eprintln!("the best lies at {}={value}, an edge: trying {} as well", axis.title(), more.values.join(","));
+                eprintln!(
+                    "the best lies at {}={value}, an edge: trying {} as well",
+                    axis.title(),
+                    more.values.join(",")
+                );
                 (*axis, wider) = (more, true);
             }
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use s3b_scenarios::content::ContentProperties;
 use s3b_scenarios::Scenario;
+use s3b_scenarios::content::ContentProperties;
 
 use crate::analysis;
 use crate::analysis::curve::Curves;
@@ -88,7 +88,8 @@ fn subject(name: String, workload: Workload, weight: f64, stated: bool) -> Resul
         gatherer.add(op, at);
         curves.add(op, at);
     })?;
-    let fingerprint = curves.of(CURVES[0]).map(|pages| inspect::lines(&gatherer.fingerprint(pages))).unwrap_or_default();
+    let fingerprint =
+        curves.of(CURVES[0]).map(|pages| inspect::lines(&gatherer.fingerprint(pages))).unwrap_or_default();
     let summary = &workload.summary;
     let info = WorkloadInfo {
         name: name.clone(),

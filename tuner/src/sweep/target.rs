@@ -84,5 +84,9 @@ impl Target {
 }
 
 fn load(name: &str) -> Result<StoreModel> {
-    if shipped::names().any(|shipped| shipped == name) { shipped::load(name) } else { StoreModel::load(Path::new(name)) }
+    if shipped::names().any(|shipped| shipped == name) {
+        shipped::load(name)
+    } else {
+        StoreModel::load(Path::new(name))
+    }
 }

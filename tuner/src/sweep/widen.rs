@@ -28,7 +28,11 @@ pub fn widened(axis: &Axis, best: &str) -> Option<Axis> {
     }
     let mut wider = axis.clone();
     let shown = parse::show_size(&next);
-    if next > last { wider.values.push(shown) } else { wider.values.insert(0, shown) }
+    if next > last {
+        wider.values.push(shown)
+    } else {
+        wider.values.insert(0, shown)
+    }
     Some(wider)
 }
 
