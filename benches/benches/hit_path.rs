@@ -5,6 +5,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use s3b_engine::cpu::Cpu;
+use s3b_engine::payload::Payload;
 use s3b_engine::settings::{BlockCacheSettings, CacheSize, Location, Settings, VolumeSettings};
 use s3b_engine::stack::{Parts, Stack};
 
@@ -22,7 +23,8 @@ fn hits(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hit");
     group.throughput(Throughput::Bytes(REQUEST as u64));
     for block_size in [4 << 10, 64 << 10, 1 << 20] {
-        let parts = Parts { backend: None, cpu: Cpu::inline(), password: None, access_key: None };
+        let parts =
+            Parts { backend: None, cpu: Cpu::inline(), payload: Payload::Real, password: None, access_key: None };
         let stack = runtime.block_on(Stack::open(&settings(block_size), parts)).unwrap();
         let volume = stack.volume();
         runtime.block_on(async {

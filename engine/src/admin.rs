@@ -59,10 +59,11 @@ pub async fn erase(settings: &Settings, parts: &Parts, progress: &(dyn Fn(u64) +
         return Err(Error::config("--read-only: a read-only volume cannot be erased; leave the option out"));
     }
     let backend = connect(settings, parts, &Arc::default()).await?;
-    object_blocks::erase(&backend, &settings.volume.prefix, settings.volume.force, progress).await
+    let (volume, at_a_time) = (&settings.volume, settings.zero_map.threads);
+    object_blocks::erase(&backend, &volume.prefix, volume.force, at_a_time, progress).await
 }
 
-/// Removes the mount token, whoever's it is, and clears the cache file's. Answers whose it was.
+/// Removes the mount token, whoever's it is. Answers whose it was. A cache file keeps its own, which fits no other mount.
 pub async fn reset_mounted_flag(settings: &Settings, parts: &Parts) -> Result<Option<String>> {
     if let Location::Directory(path) = &settings.location {
         // No token there; whether it is mounted, its lock tells.

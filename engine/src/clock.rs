@@ -17,15 +17,46 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// tokio's timer wheel spans 2^36 ms, about two years and two months: longer waits are made of several. Only virtual time,
+/// which may be slowed a thousandfold, ever waits for so long.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1 << 26);
+
 pub async fn sleep(pause: Duration) {
-    tokio::time::sleep(pause).await;
+    match now().checked_add(pause) {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
 }
 
 pub async fn sleep_until(deadline: Instant) {
+    while let rest = deadline.saturating_duration_since(now())
+        && rest > LONGEST_SLEEP
+    {
+        tokio::time::sleep(LONGEST_SLEEP).await;
+    }
     tokio::time::sleep_until(deadline).await;
 }
 
 /// `None` when `limit` passes first; the future is dropped then.
 pub async fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
-    tokio::time::timeout(limit, future).await.ok()
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = sleep(limit) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_beyond_the_timer_wheel_are_as_long_as_asked() {
+        let start = now();
+        let pause = LONGEST_SLEEP * 5 + Duration::from_millis(7);
+        assert_eq!(timeout(pause / 2, sleep(pause)).await, None);
+        assert_eq!(start.elapsed(), pause / 2);
+        sleep_until(start + pause).await;
+        assert_eq!(start.elapsed(), pause);
+    }
 }

@@ -1,14 +1,51 @@
-//! Where heavy computation (hash, compression, cipher, zero test) runs.
+//! Where heavy computation (hash, compression, cipher, zero test) runs, and what it costs in a simulation.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use crate::clock::{self, Instant};
+use crate::settings::{CipherName, Compression};
+
 /// Small work is done in place, larger work on a bounded blocking pool, so that no network task waits
-/// behind a megabyte of zlib. Cloning shares the bound.
+/// behind a megabyte of zlib. Cloning shares the bound, and modelled cores.
 #[derive(Clone, Debug)]
-pub struct Cpu {
-    pool: Option<Arc<Semaphore>>,
+pub struct Cpu(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Inline,
+    Pool(Arc<Semaphore>),
+    Modelled(Arc<Modelled>),
+}
+
+/// A kind of work, counted by the bytes it looks at (decompression: by those it yields).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    Md5,
+    Sha256,
+    Compress(Compression),
+    Inflate,
+    Unzstd,
+    /// With the HMAC.
+    Encrypt(CipherName),
+    Decrypt(CipherName),
+    /// Of a block that is all zero; any other is done at its first bytes.
+    ZeroTest,
+}
+
+/// Bytes per second that one core does of a kind of work. Infinite or not above zero: it takes no time.
+pub type Rates = dyn Fn(Work) -> f64 + Send + Sync;
+
+struct Modelled {
+    rates: Box<Rates>,
+    /// Virtual nanoseconds per nanosecond of work.
+    dilation: u32,
+    /// When each core has done what it took on so far. Locked to take on one piece.
+    free_at: Mutex<Vec<Instant>>,
 }
 
 /// Below this many bytes a hand-over costs more than it saves (about 10 us a hop; MD5 of 64 KiB takes 100 us).
@@ -17,25 +54,50 @@ const INLINE_BYTES: usize = 64 << 10;
 impl Cpu {
     /// At most `threads` pieces of work at a time on the blocking pool.
     pub fn pool(threads: usize) -> Self {
-        Self { pool: Some(Arc::new(Semaphore::new(threads.max(1)))) }
+        Self(Kind::Pool(Arc::new(Semaphore::new(threads.max(1)))))
     }
 
     /// Everything in place: for tests and for single-threaded virtual time.
     pub fn inline() -> Self {
-        Self { pool: None }
+        Self(Kind::Inline)
     }
 
-    /// Runs `work` over about `bytes` bytes of input.
-    pub async fn run<T: Send + 'static>(&self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    /// Everything in place, and its time is waited for on the clock: each piece of work goes, in the order of the calls, to
+    /// the core of `cores` that is free first. `dilation`: the clock's seconds for one second of work.
+    pub fn modelled(rates: Box<Rates>, cores: usize, dilation: u32) -> Self {
+        let free_at = Mutex::new(vec![clock::now(); cores.max(1)]);
+        Self(Kind::Modelled(Arc::new(Modelled { rates, dilation: dilation.max(1), free_at })))
+    }
+
+    /// Runs `work` over about `bytes` bytes of input. `cost` says what was done; only a model asks.
+    pub async fn run<T: Send + 'static, C: IntoIterator<Item = (Work, usize)>>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+        cost: impl FnOnce(&T) -> C,
+    ) -> T {
+        if let Kind::Modelled(model) = &self.0 {
+            let done = work();
+            let time = cost(&done).into_iter().map(|(work, bytes)| model.time(work, bytes)).sum();
+            model.pass(time).await;
+            return done;
+        }
         if bytes < INLINE_BYTES {
             return work();
         }
         self.block(work).await
     }
 
+    /// Lets the time of work pass that was done already, or is not done at all. Only a model takes any.
+    pub async fn charge(&self, work: Work, bytes: usize) {
+        if let Kind::Modelled(model) = &self.0 {
+            model.pass(model.time(work, bytes)).await;
+        }
+    }
+
     /// Runs `work` that waits for a local disk.
     pub async fn block<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let Some(pool) = &self.pool else {
+        let Kind::Pool(pool) = &self.0 else {
             return work();
         };
         let _permit = pool.acquire().await.expect("the semaphore is never closed");
@@ -43,5 +105,55 @@ impl Cpu {
             Ok(value) => value,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
+    }
+}
+
+impl Modelled {
+    fn time(&self, work: Work, bytes: usize) -> Duration {
+        let rate = (self.rates)(work);
+        if rate > 0.0 { Duration::from_secs_f64(bytes as f64 / rate) } else { Duration::ZERO }
+    }
+
+    async fn pass(&self, time: Duration) {
+        if time.is_zero() {
+            return;
+        }
+        let end = {
+            let mut free_at = self.free_at.lock();
+            let first = free_at.iter_mut().min().expect("there is at least one core");
+            *first = clock::now().max(*first) + time * self.dilation;
+            *first
+        };
+        clock::sleep_until(end).await;
+    }
+}
+
+impl fmt::Debug for Modelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} modelled cores", self.free_at.lock().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_waits_for_the_core_that_is_free_first() {
+        let rates = |work| if work == Work::Md5 { 100.0 } else { f64::INFINITY };
+        let cpu = Cpu::modelled(Box::new(rates), 2, 10);
+        let start = clock::now();
+        let timed = |bytes: usize| {
+            let cpu = cpu.clone();
+            async move {
+                let done = cpu.run(bytes, move || bytes, |done| [(Work::Md5, *done), (Work::Sha256, 1 << 30)]).await;
+                (done, start.elapsed().as_millis())
+            }
+        };
+        // Ten seconds of the clock for each second: 3 s and 1 s side by side, the next ones behind the shorter.
+        let (a, b, c, d) = tokio::join!(timed(300), timed(100), timed(100), timed(200));
+        assert_eq!([a, b, c, d], [(300, 30_000), (100, 10_000), (100, 20_000), (200, 40_000)]);
+        cpu.charge(Work::ZeroTest, 1 << 30).await;
+        assert_eq!(start.elapsed().as_millis(), 40_000);
     }
 }

@@ -24,6 +24,7 @@ pub mod memory;
 pub mod mount_lock;
 pub mod object;
 pub mod object_blocks;
+pub mod payload;
 pub mod retry;
 pub(crate) mod running;
 pub mod s3;

@@ -47,6 +47,20 @@ pub struct LockOptions {
     pub settle: Duration,
     /// Fixes the token's value; `None`: a random one.
     pub seed: Option<u64>,
+    /// The token to write, for attempts that are repeated; `None`: one of its own.
+    pub claim: Option<Claim>,
+}
+
+/// A token to come. Several attempts with one claim are one mount: what an attempt left whose answer got lost is the
+/// next one's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim(Mine);
+
+impl Claim {
+    /// `seed` fixes the token's value; `None`: a random one.
+    pub fn new(seed: Option<u64>) -> Self {
+        Self(Mine::new(random_token(seed)))
+    }
 }
 
 impl LockOptions {
@@ -60,6 +74,7 @@ impl LockOptions {
             recover_dirty: settings.block_cache.recover_dirty || settings.durability == Durability::Journal,
             settle: settings.volume.lock_settle,
             seed: settings.test.seed,
+            claim: None,
         }
     }
 }
@@ -100,7 +115,14 @@ impl MountLock {
     ) -> Result<(Self, Vec<String>)> {
         let mut lock = Self { backend: backend.clone(), key: key.into(), mine: None };
         let mut notices = Vec::new();
-        let holder = lock.holder().await?;
+        let found = lock.get().await?;
+        if let (Some(object), Some(Claim(mine))) = (&found, &options.claim)
+            && Mine::of(object) == *mine
+        {
+            lock.mine = Some(mine.clone());
+            return Ok((lock, notices));
+        }
+        let holder = found.as_ref().map(Holder::of);
         if options.read_only {
             if let Some(holder) = holder.filter(|holder| holder.token != SHARED) {
                 notices.push(format!("the volume is mounted for writing ({}): reads may be stale", holder.owner));
@@ -116,7 +138,7 @@ impl MountLock {
             lock.mine = Some(mine);
             return Ok((lock, notices));
         }
-        let mine = Mine::new(random_token(options.seed));
+        let Claim(mine) = options.claim.clone().unwrap_or_else(|| Claim::new(options.seed));
         let taken = match holder {
             Some(holder) => {
                 break_or_refuse(&holder, options, &mut notices)?;
@@ -129,6 +151,11 @@ impl MountLock {
         }
         lock.mine = Some(mine);
         Ok((lock, notices))
+    }
+
+    /// The lock that an attempt with this claim may have taken; to be released, if so.
+    pub fn of_claim(backend: &Arc<dyn ObjectBackend>, key: &str, Claim(mine): &Claim) -> Self {
+        Self { backend: backend.clone(), key: key.into(), mine: Some(mine.clone()) }
     }
 
     /// The value the cache file keeps; `None` for a read-only mount.
@@ -171,15 +198,11 @@ impl MountLock {
         read(&self.backend, &self.key).await
     }
 
-    async fn holder(&self) -> Result<Option<Holder>> {
-        Ok(self.get().await?.as_ref().map(Holder::of))
-    }
-
     async fn put(&self, mine: &Mine, condition: PutIf) -> Result<Option<ETag>> {
         let headers = ObjectHeaders {
             content_type: Some("text/plain"),
-            content_encoding: None,
             meta: vec![(TOKEN_META.into(), format!("{:08x}", mine.token))],
+            ..ObjectHeaders::default()
         };
         let stored = self.backend.put(&self.key, headers, mine.body.clone(), condition).await;
         stored.map_err(|error| error.context(format!("write the mount token {}", self.key)))

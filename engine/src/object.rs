@@ -17,6 +17,9 @@ pub struct ObjectHeaders {
     pub content_encoding: Option<String>,
     /// `x-amz-meta-NAME: value`, without the `x-amz-meta-`, sorted by name.
     pub meta: Vec<(String, String)>,
+    /// Never sent. The cells of a weightless block ([`crate::payload`]), whose body has the length that it would have
+    /// and no meaning.
+    pub stands_for: Option<Bytes>,
 }
 
 impl ObjectHeaders {

@@ -76,13 +76,15 @@ group! {
 }
 
 group! {
-    /// The block cache. The gauges (current_size, initial_size, dirty) are set, not counted.
+    /// The block cache. The gauges (current_size, initial_size, dirty) are set, not counted; most_at_risk is the most bytes
+    /// written and not yet stored at any time.
     BlockCacheStats {
         current_size: Counter, initial_size: Counter, dirty: Counter, capacity: Counter,
         read_hits: Counter, read_misses: Counter, write_hits: Counter, write_misses: Counter,
         verified: Counter, mismatch: Counter,
-        merge_reads: Counter, read_ahead_reads: Counter, stores: Counter, flushes: Counter,
+        merge_reads: Counter, read_ahead_reads: Counter, read_ahead_used: Counter, stores: Counter, zero_stores: Counter, zero_reads: Counter, flushes: Counter,
         store_errors: Counter, copied_bytes: Counter, pressure_waits: Counter, evictions: Counter,
+        most_at_risk: Counter,
     }
 }
 
@@ -113,6 +115,7 @@ impl Stats {
             &self.block_cache.initial_size,
             &self.block_cache.dirty,
             &self.block_cache.capacity,
+            &self.block_cache.most_at_risk,
             &self.zero_map.known_zero,
             &self.md5_cache.current_size,
         ];

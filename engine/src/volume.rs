@@ -10,6 +10,7 @@ pub use crate::block_cache::HitBytes;
 use crate::direct::Direct;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::Geometry;
+use crate::payload::{Payload, Source, Weight};
 
 /// A volume of bytes. All methods take `&self` and may be called from any thread.
 pub struct Volume {
@@ -54,9 +55,18 @@ impl Volume {
     pub fn try_write(&self, offset: u64, data: &[u8]) -> Result<usize> {
         self.check_write(offset, data.len() as u64)?;
         match &self.blocks {
-            Blocks::Cached(cache) => cache.try_write(offset, data),
+            Blocks::Cached(cache) => cache.try_write(offset, data.len() as u64, cache.payload().source(data)),
             Blocks::Direct(_) => Ok(0),
         }
+    }
+
+    /// As [`Volume::try_write`], to a weightless volume: `len` bytes of this weight.
+    ///
+    /// # Errors
+    /// `Config` on a real volume.
+    pub fn try_write_weight(&self, offset: u64, len: u64, weight: Weight) -> Result<u64> {
+        self.check_write(offset, len)?;
+        self.weightless()?.try_write(offset, len, Source::Weight(weight)).map(|taken| taken as u64)
     }
 
     /// Reads `len` bytes.
@@ -75,16 +85,34 @@ impl Volume {
     pub async fn write(&self, offset: u64, data: Bytes) -> Result<()> {
         self.check_write(offset, data.len() as u64)?;
         match &self.blocks {
-            Blocks::Cached(cache) => cache.write(offset, data).await,
+            Blocks::Cached(cache) => cache.write(offset, data.len() as u64, cache.payload().source(&data)).await,
             Blocks::Direct(direct) => direct.write(offset, data).await,
         }
+    }
+
+    /// As [`Volume::write`], to a weightless volume: `len` bytes of this weight.
+    ///
+    /// # Errors
+    /// `Config` on a real volume.
+    pub async fn write_weight(&self, offset: u64, len: u64, weight: Weight) -> Result<()> {
+        self.check_write(offset, len)?;
+        self.weightless()?.write(offset, len, Source::Weight(weight)).await
+    }
+
+    /// Reads what a weightless volume knows of each sector that a range touches. As much work as [`Volume::read`].
+    ///
+    /// # Errors
+    /// `Config` on a real volume, else as of a read.
+    pub async fn read_weights(&self, offset: u64, len: usize) -> Result<Vec<Weight>> {
+        self.check(offset, len as u64)?;
+        self.weightless()?.weights(offset, len).await
     }
 
     /// Makes a range zero (punch hole, zero range, discard): whole blocks are deleted from the store.
     pub async fn zero(&self, offset: u64, len: u64) -> Result<()> {
         self.check_write(offset, len)?;
         match &self.blocks {
-            Blocks::Cached(cache) => cache.zero(offset, len).await,
+            Blocks::Cached(cache) => cache.write(offset, len, Source::Zeros).await,
             Blocks::Direct(direct) => direct.zero(offset, len).await,
         }
     }
@@ -119,6 +147,13 @@ impl Volume {
         match &self.blocks {
             Blocks::Cached(cache) => cache.close().await,
             Blocks::Direct(direct) => direct.close().await,
+        }
+    }
+
+    fn weightless(&self) -> Result<&BlockCache> {
+        match &self.blocks {
+            Blocks::Cached(cache) if cache.payload() == Payload::Weightless => Ok(cache),
+            _ => Err(Error::config("only volumes opened with a weightless payload are written and read by weight")),
         }
     }
 

@@ -37,9 +37,7 @@ async fn a_directory_holds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_in_memory_holds() {
     let Ok(dir) = tempfile::tempdir_in("/dev/shm") else {
-        assert!(std::env::var_os("CI").is_none(), "no /dev/shm");
-        eprintln!("SKIPPED: no /dev/shm");
-        return;
+        return s3b_testkit::skip("no /dev/shm");
     };
     holds(Directory::open(dir.path()).unwrap()).await;
 }

@@ -84,6 +84,7 @@ async fn an_object_comes_back_with_its_headers() {
                 ("s3backer-blocksize".into(), "4096".into()),
                 ("s3backer-hmac".into(), "\"643f070b9170d2aa3662a627d5d94e84a0c9ada9\"".into()),
             ],
+            ..ObjectHeaders::default()
         };
         let etag = backend.put("disk1/00000000", headers.clone(), body("content"), PutIf::Always).await.unwrap();
         let expected = ObjectHeaders { content_type: None, ..headers };

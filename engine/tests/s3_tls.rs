@@ -1,10 +1,10 @@
-//! Certificates: `--cacert`, `--insecure`, and neither.
+//! TLS: `--cacert`, `--insecure`, and neither; `--http2`.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -27,25 +27,30 @@ fn certificate(directory: &Path) -> Option<()> {
             Some(())
         }
         Err(_) => {
-            assert!(std::env::var_os("CI").is_none(), "no openssl");
-            eprintln!("SKIPPED: no openssl to make a certificate with");
+            s3b_testkit::skip("no openssl to make a certificate with");
             None
         }
     }
 }
 
-/// Answers every request with an empty listing, a connection at a time, until the process ends.
-fn serve(directory: &Path) -> u16 {
+/// The protocols that connections agreed on, in order; empty where none was offered.
+type Agreed = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// Answers every request with an empty listing in HTTP/1.1, a connection at a time, until the process ends.
+fn serve(directory: &Path) -> (u16, Agreed) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let certificate = CertificateDer::from_pem_file(directory.join("cert.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(directory.join("key.pem")).unwrap();
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let config = Arc::new(config);
+    let agreed = Agreed::default();
+    let noted = agreed.clone();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -56,6 +61,7 @@ fn serve(directory: &Path) -> u16 {
             while !seen.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
                 seen.push(byte[0]);
             }
+            noted.lock().unwrap().push(stream.conn.alpn_protocol().unwrap_or_default().to_vec());
             let body = "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>";
             // A client that refused the certificate is gone.
             let _ =
@@ -64,7 +70,7 @@ fn serve(directory: &Path) -> u16 {
             let _ = stream.flush();
         }
     });
-    port
+    (port, agreed)
 }
 
 #[tokio::test]
@@ -73,7 +79,7 @@ async fn a_certificate_is_verified_unless_told_otherwise() {
     let Some(()) = certificate(directory.path()) else {
         return;
     };
-    let port = serve(directory.path());
+    let (port, _) = serve(directory.path());
     let plain = S3Settings { base_url: Some(format!("https://localhost:{port}/")), ..S3Settings::default() };
     let check = async |settings: &S3Settings| {
         S3Backend::new("bucket", settings, Credentials::anonymous(), Arc::default())?.check_bucket().await
@@ -90,4 +96,23 @@ async fn a_certificate_is_verified_unless_told_otherwise() {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.message().contains(bad), "{error}");
     }
+}
+
+#[tokio::test]
+async fn http2_is_offered_only_when_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(()) = certificate(directory.path()) else {
+        return;
+    };
+    let (port, agreed) = serve(directory.path());
+    for http2 in [false, true] {
+        let base_url = Some(format!("https://localhost:{port}/"));
+        let settings = S3Settings { base_url, insecure: true, http2, ..S3Settings::default() };
+        let backend = S3Backend::new("bucket", &settings, Credentials::anonymous(), Arc::default()).unwrap();
+        // This server speaks HTTP/1.1 whatever was agreed on.
+        assert_eq!(backend.check_bucket().await.is_ok(), !http2);
+    }
+    let agreed = agreed.lock().unwrap().clone();
+    assert_eq!(agreed[0], b"http/1.1");
+    assert!(agreed.len() > 1 && agreed[1..].iter().all(|protocol| protocol == b"h2"), "{agreed:?}");
 }

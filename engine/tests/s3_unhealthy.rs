@@ -457,6 +457,14 @@ async fn every_put_carries_length_checksum_and_settings() {
     }
     assert!(header(request, "transfer-encoding").is_none());
     assert!(request.ends_with("\r\n\r\nbody"));
+
+    // Some buckets refuse any ACL.
+    let fake = Fake::start([answer("200 OK", "", "")]).await;
+    let (backend, _) = fake.backend_of(&S3Settings { access_type: None, ..fake.settings() }, Credentials::anonymous());
+    backend.put("k", ObjectHeaders::default(), Bytes::from_static(b"body"), PutIf::Always).await.unwrap();
+    for absent in ["x-amz-acl", "x-amz-storage-class", "x-amz-server-side-encryption"] {
+        assert_eq!(header(&fake.requests()[0], absent), None, "{absent}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -505,20 +513,29 @@ async fn nobody_there_is_transient_and_says_where() {
 
 #[tokio::test(start_paused = true)]
 async fn speed_limits_hold_without_timing_out() {
-    let settings = |fake: &Fake| S3Settings {
-        max_upload_speed: Some(8 * 100),
-        total_download_speed: Some(8 * 100),
-        timeout: S3Settings::default().timeout,
-        ..fake.settings()
-    };
-    let body = "x".repeat(10_000);
-    let fake = Fake::start([answer("200 OK", "", ""), answer("200 OK", "", &body)]).await;
-    let (backend, _) = fake.backend_of(&settings(&fake), Credentials::anonymous());
-    let started = clock::now();
-    backend.put("k", ObjectHeaders::default(), body.clone().into(), PutIf::Always).await.unwrap();
-    let sent = clock::now() - started;
-    assert!((99..103).contains(&sent.as_secs()), "{sent:?} for 10 kB at 800 bit/s");
-    assert_eq!(body_of(backend.get("k", GetIf::Always, 10_000).await), body);
-    let received = clock::now() - started - sent;
-    assert!((99..103).contains(&received.as_secs()), "{received:?}");
+    // Of each connection, or of all together: two bodies side by side take as long as one, or twice as long.
+    for (each, total, expected) in [(Some(800), None, 100), (None, Some(800), 200)] {
+        let body = "x".repeat(10_000);
+        let (stored, found) = (answer("200 OK", "", ""), answer("200 OK", "", &body));
+        let fake = Fake::start([stored.clone(), stored, found.clone(), found]).await;
+        let settings = S3Settings {
+            max_upload_speed: each,
+            max_download_speed: each,
+            total_upload_speed: total,
+            total_download_speed: total,
+            ..fake.settings()
+        };
+        let (backend, _) = fake.backend_of(&settings, Credentials::anonymous());
+        let put = || backend.put("k", ObjectHeaders::default(), body.clone().into(), PutIf::Always);
+        let started = clock::now();
+        let sent = futures::join!(put(), put());
+        assert!(sent.0.is_ok() && sent.1.is_ok());
+        let sent = clock::now() - started;
+        assert!((expected - 3..expected + 5).contains(&sent.as_secs()), "{sent:?} for 20 kB up, {each:?} {total:?}");
+        let get = || backend.get("k", GetIf::Always, 10_000);
+        let (one, other) = futures::join!(get(), get());
+        assert_eq!((body_of(one), body_of(other)), (body.clone().into(), body.clone().into()));
+        let received = clock::now() - started - sent;
+        assert!((expected - 3..expected + 5).contains(&received.as_secs()), "{received:?} down, {each:?} {total:?}");
+    }
 }

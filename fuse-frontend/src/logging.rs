@@ -1,4 +1,5 @@
-//! Where log lines go: stderr in the foreground, syslog in the background, a file where there is no syslog.
+//! Where log lines go: stderr in the foreground, syslog in the background, a file where there is no syslog. Also those of
+//! libraries that know `log` alone, fuser's above all.
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
@@ -23,6 +24,10 @@ enum Target {
 
 struct Log(Target);
 
+/// fuser's top module warns of each call that a file system does not have, such as extended attributes. The kernel asks
+/// once, is told so and asks no more: no news to anybody. Its other modules warn of what went wrong.
+const FUSER: &str = "fuser=error,fuser::mnt=warn,fuser::reply=warn,fuser::request=warn,fuser::session=warn";
+
 /// What to log.
 #[derive(Clone, Copy, Debug)]
 pub struct Detail {
@@ -38,7 +43,7 @@ impl Detail {
             Self { quiet: true, .. } => "warn",
             _ => "info",
         };
-        let mut filter = format!("warn,s3b={level},s3b_engine={level}");
+        let mut filter = format!("warn,{FUSER},s3b={level},s3b_engine={level}");
         if self.debug_http {
             filter.push_str(",s3b_engine::s3=trace");
         }
@@ -71,7 +76,7 @@ pub fn to_syslog(detail: Detail, fallback: &Path) -> io::Result<Option<PathBuf>>
 }
 
 fn install(target: Target, detail: Detail) {
-    // Only a second installation fails, and there is none in a process.
+    // Also bridges `log`. Only a second installation fails, and there is none in a process.
     let _ = tracing_subscriber::registry().with(Log(target).with_filter(detail.filter())).try_init();
 }
 
@@ -123,11 +128,36 @@ struct Line(String);
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Of libraries that use `log`: where in their source a message comes from.
+        if field.name().starts_with("log.") {
+            return;
+        }
         // Writing to a String cannot fail.
         let _ = if field.name() == "message" {
             write!(self.0, "{value:?}")
         } else {
             write!(self.0, "{}{}={value:?}", if self.0.is_empty() { "" } else { " " }, field.name())
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The one test of this program that installs a log.
+    #[test]
+    fn words_of_libraries_reach_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let file = Target::File(Mutex::new(File::create(&path).unwrap()));
+        install(file, Detail { debug: true, debug_http: false, quiet: true });
+        log::warn!(target: "fuser::session", "the kernel said {}", 7);
+        log::warn!(target: "fuser", "[Not Implemented] getxattr");
+        log::debug!(target: "fuser::request", "every single request");
+        tracing::debug!(of = "ours", "also");
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines: Vec<&str> = text.lines().filter_map(|line| line.split_once("] ").map(|(_, words)| words)).collect();
+        assert_eq!(lines, ["WARN the kernel said 7", "DEBUG also of=\"ours\""]);
     }
 }

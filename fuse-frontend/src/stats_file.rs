@@ -230,6 +230,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_mirror_is_written_anew_at_each_interval() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stats.txt");
+        let stats = Arc::new(Stats::default());
+        let mirrored = || std::fs::read_to_string(&path).unwrap().contains("http_puts                    7\n");
+        let task = tokio::spawn(mirror(stats.clone(), ALL, path.clone(), Duration::from_secs(60)));
+        clock::sleep(Duration::from_secs(1)).await;
+        stats.http.puts.add(7);
+        clock::sleep(Duration::from_secs(58)).await;
+        assert!(!mirrored());
+        clock::sleep(Duration::from_secs(2)).await;
+        assert!(mirrored());
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_vanished_mirror_resets_the_counters() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stats.txt");

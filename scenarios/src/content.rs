@@ -60,12 +60,17 @@ impl Content {
 
     /// The pool's bytes for the next write of `len` bytes (at most [`Content::MAX_LEN`]); `None`: zeros.
     pub fn next(&mut self, len: usize) -> Option<Range<usize>> {
-        assert!(len <= Self::MAX_LEN, "a write of {len} bytes is longer than one part of the pool");
         if self.random.bits() >> 32 < self.zero_share {
             return None;
         }
+        Some(self.part(len))
+    }
+
+    /// The pool's bytes for a write that is known not to be zero.
+    pub fn part(&mut self, len: usize) -> Range<usize> {
+        assert!(len <= Self::MAX_LEN, "a write of {len} bytes is longer than one part of the pool");
         let start = self.random.below(((self.pool.len() - len) / CHUNK + 1) as u64) as usize * CHUNK;
-        Some(start..start + len)
+        start..start + len
     }
 }
 

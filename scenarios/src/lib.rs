@@ -4,14 +4,14 @@
 
 pub mod content;
 pub mod op;
+pub mod period;
 pub mod random;
 pub mod scenario;
-pub mod shapes;
 pub mod size;
 pub mod summary;
 pub mod trace;
 
-pub use op::{Op, OpKind};
-pub use scenario::{Scenario, ScenarioError};
+pub use op::{Op, OpKind, Origin};
+pub use scenario::{Scenario, ScenarioError, StreamProperties};
 pub use summary::Summary;
 pub use trace::{Trace, TraceError};

@@ -1,247 +1,191 @@
-//! A scenario: a question, and the generated operations that answer it. Data, not code: one TOML file each.
+//! A scenario: a question, and the generated operations that answer it. Data, not code: one TOML file each, whose
+//! every key is explained in `docs/SCENARIOS.md`.
 //!
-//! ```toml
-//! name = "fsync-small"            # lower case, digits, dashes
-//! question = "How long does a small synchronous write take?"
-//! span = "4m"                     # the part of the volume it works in
-//! depth = 1                       # operations outstanding when run as fast as possible (closed loop)
-//! prefill = true                  # the span holds data before the first operation
-//! seed = 11
-//! arrivals = { kind = "poisson", mean-us = 20000 }    # or "regular"; when run by schedule (open loop)
-//! content = { compressibility = 2.0, zero-share = 0.05 }
-//! [[phase]]                       # one after the other; see `Shape` for the kinds
-//! shape = "fsync-writes"
-//! request = "4k"
-//! requests = 16
-//! writes-per-flush = 1
-//! ```
+//! Phases follow one another; the streams of a phase run side by side and are merged by time. Operations are made as
+//! they are asked for: memory does not depend on how many there are. Same file, same operations, on every machine:
+//! whatever reaches an operation is integer arithmetic (see [`crate::random`]).
 
-use serde::Deserialize;
+use std::sync::Arc;
 
 use crate::content::ContentProperties;
-use crate::op::{Op, OpKind};
+use crate::op::Op;
 use crate::random::Random;
-use crate::shapes::Shape;
 use crate::size::Size;
 
-/// The scenarios that come with the program, in the order they are shown.
-const BUILT_IN: [(&str, &str); 5] = [
-    ("sequential-write", include_str!("../data/sequential-write.toml")),
-    ("sequential-read", include_str!("../data/sequential-read.toml")),
-    ("random-mix", include_str!("../data/random-mix.toml")),
-    ("fsync-small", include_str!("../data/fsync-small.toml")),
-    ("discard", include_str!("../data/discard.toml")),
-];
+mod arrivals;
+mod built_in;
+mod keys;
+mod raw;
+mod schema;
+mod shape;
+mod small_files;
+mod step;
+mod stream;
 
-/// What is wrong with a scenario.
-#[derive(Debug, thiserror::Error)]
-#[error("scenario {name}: {what}")]
-pub struct ScenarioError {
-    name: String,
-    what: String,
-}
+pub use schema::ScenarioError;
+pub use stream::StreamProperties;
+
+use shape::Cursor;
+use stream::{Stream, StreamOps};
 
 /// Generated operations with a question.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     pub name: String,
     pub question: String,
+    /// The part of the volume it works in.
     pub span: Size,
+    /// Operations outstanding when run as fast as possible (closed loop).
     pub depth: u32,
-    #[serde(default)]
-    pub prefill: bool,
-    #[serde(default)]
     pub seed: u64,
-    pub arrivals: Arrivals,
-    #[serde(default)]
+    /// So much of the span holds data before the first operation, from its start on.
+    pub prefill: Size,
+    /// What writes carry where a stream says nothing else, and what the prefilled part holds.
     pub content: ContentProperties,
-    #[serde(rename = "phase", default)]
-    pub phases: Vec<Shape>,
+    /// How often the phases are gone through.
+    repeat: u64,
+    phases: Arc<[Phase]>,
 }
 
-/// When operations want to start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Arrivals {
-    pub kind: ArrivalKind,
-    /// Mean time between two operations, in microseconds.
-    pub mean_us: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ArrivalKind {
-    Regular,
-    Poisson,
+/// Streams side by side, each with its number within the scenario.
+#[derive(Clone, Debug, PartialEq)]
+struct Phase {
+    streams: Vec<(usize, Stream)>,
 }
 
 impl Scenario {
-    /// All scenarios that come with the program.
+    /// Largest span, in bytes.
+    pub const MAX_SPAN: u64 = 1 << 50;
+
+    /// The scenarios that model something a person would recognise, in the order they are shown.
     pub fn built_in() -> Vec<Scenario> {
-        let parse = |(name, text): &(&str, &str)| match Self::parse(name, text) {
-            Ok(scenario) => scenario,
-            Err(error) => unreachable!("a shipped scenario is wrong (a test reads them all): {error}"),
-        };
-        BUILT_IN.iter().map(parse).collect()
+        built_in::all(&built_in::BUILT_IN)
     }
 
-    pub fn built_in_named(name: &str) -> Option<Scenario> {
-        Self::built_in().into_iter().find(|scenario| scenario.name == name)
+    /// Small ones, of one kind of operation each: for tests, and for sweeps that cost real time.
+    pub fn basic() -> Vec<Scenario> {
+        built_in::all(&built_in::BASIC)
+    }
+
+    /// A built-in or a basic one.
+    pub fn named(name: &str) -> Option<Scenario> {
+        Self::parse(name, Self::text_of(name)?).ok()
+    }
+
+    /// The file of a built-in or a basic one.
+    pub fn text_of(name: &str) -> Option<&'static str> {
+        built_in::text_of(name)
     }
 
     /// Reads a scenario; `origin` names it in errors.
     ///
     /// # Errors
-    /// Bad TOML, unknown keys, or values out of range, each with the key, the value and one that works.
+    /// Bad TOML, unknown keys, or values out of range, each with the line, the key, the value and one that works.
     pub fn parse(origin: &str, text: &str) -> Result<Scenario, ScenarioError> {
-        let wrong = |what: String| ScenarioError { name: origin.to_owned(), what };
-        let scenario: Scenario = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        match scenario.fault() {
-            Some(fault) => Err(wrong(fault)),
-            None => Ok(scenario),
-        }
+        schema::parse(origin, text)
     }
 
-    fn fault(&self) -> Option<String> {
-        let (span, content) = (self.span.0, self.content);
-        if self.name.is_empty() || !self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        {
-            return Some(format!("name = {:?}: lower case letters, digits and dashes; try \"my-load\"", self.name));
-        }
-        if span == 0 || !span.is_multiple_of(512) || span > 1 << 50 {
-            return Some(format!("span = {span}: a positive multiple of 512 up to 2^50; try span = \"64m\""));
-        }
-        if !(1..=4096).contains(&self.depth) {
-            return Some(format!("depth = {}: 1 to 4096; try depth = 16", self.depth));
-        }
-        // An hour between two operations is a mistake of units; sums of more would overflow.
-        if self.arrivals.mean_us > 3_600_000_000 {
-            return Some(format!("mean-us = {}: at most 3600000000; try mean-us = 1000", self.arrivals.mean_us));
-        }
-        if !(1.0..=512.0).contains(&content.compressibility) {
-            let given = content.compressibility;
-            return Some(format!("compressibility = {given}: 1 (incompressible) to 512; try compressibility = 2.0"));
-        }
-        if !(0.0..=1.0).contains(&content.zero_share) {
-            return Some(format!("zero-share = {}: 0 to 1; try zero-share = 0.1", content.zero_share));
-        }
-        if self.phases.is_empty() {
-            return Some("no [[phase]]: at least one; see the built-in scenarios".into());
-        }
-        let faults = self.phases.iter().enumerate();
-        faults.filter_map(|(n, shape)| Some(format!("phase {}: {}", n + 1, shape.fault(span)?))).next()
+    /// What each stream's operations share, by [`crate::op::Origin::stream`].
+    pub fn streams(&self) -> Vec<StreamProperties> {
+        self.phases.iter().flat_map(|phase| &phase.streams).map(|(_, stream)| stream.properties).collect()
     }
 
-    /// The same with `factor` times the requests on `factor` times the span.
+    /// The same, `factor` times as long on a span `factor` times as large, at most [`Scenario::MAX_SPAN`].
     #[must_use]
     pub fn scaled(mut self, factor: u64) -> Self {
-        self.span.0 = self.span.0.saturating_mul(factor).min(1 << 50);
-        self.phases.iter_mut().for_each(|shape| shape.multiply(factor));
+        let factor = factor.clamp(1, (Self::MAX_SPAN / self.span.0).max(1));
+        self.span.0 *= factor;
+        self.prefill.0 *= factor;
+        let mut phases = self.phases.to_vec();
+        phases.iter_mut().flat_map(|phase| &mut phase.streams).for_each(|(_, stream)| stream.multiply(factor));
+        self.phases = phases.into();
         self
     }
 
-    /// The operations, the same for the same scenario on every machine.
-    pub fn ops(&self) -> impl Iterator<Item = Op> + Send + use<> {
-        let (span, seed, arrivals) = (self.span.0, self.seed, self.arrivals);
-        let phases = self.phases.clone().into_iter().enumerate();
-        // A stream of random numbers of its own for each phase and for time: changing one leaves the others.
-        let steps = phases.flat_map(move |(n, shape)| shape.steps(span, seed.wrapping_add(n as u64 + 1)));
-        let mut random = Random::new(seed);
-        let mut time_ns = 0u64;
-        steps.map(move |(kind, offset, len)| {
-            let op = Op::new(time_ns, kind, offset, len);
-            let mean_ns = arrivals.mean_us * 1000;
-            let gap = match arrivals.kind {
-                ArrivalKind::Regular => mean_ns,
-                ArrivalKind::Poisson => random.exponential(mean_ns),
-            };
-            time_ns = time_ns.saturating_add(gap);
-            op
-        })
+    /// The operations in order of time: never empty, inside the span.
+    pub fn ops(&self) -> Ops {
+        Ops {
+            phases: self.phases.clone(),
+            seed: self.seed,
+            rounds_left: self.repeat,
+            round: 0,
+            next_phase: 0,
+            start_ns: 0,
+            running: Vec::new(),
+            cursors: vec![Cursor::default(); self.phases.iter().map(|phase| phase.streams.len()).sum()],
+        }
     }
+}
 
-    /// Whether any phase makes operations of this kind.
-    pub fn has(&self, kind: OpKind) -> bool {
-        self.phases.iter().any(|shape| match (kind, shape) {
-            (OpKind::Read, shape) => shape.reads(),
-            (OpKind::Write, Shape::ZipfMix { read_percent, .. }) => *read_percent < 100,
-            (OpKind::Write, Shape::SequentialWrite { .. } | Shape::FsyncWrites { .. }) => true,
-            (OpKind::Flush, Shape::FsyncWrites { .. } | Shape::Flush) => true,
-            (OpKind::Discard, Shape::Discard { .. }) => true,
-            _ => false,
-        })
+/// The operations of a scenario. Holds one operation of each stream of the current phase.
+pub struct Ops {
+    phases: Arc<[Phase]>,
+    seed: u64,
+    /// This round included.
+    rounds_left: u64,
+    round: u64,
+    next_phase: usize,
+    /// Of the current phase.
+    start_ns: u64,
+    /// In the order of the file, which decides between operations of the same time.
+    running: Vec<Running>,
+    /// Of every stream, for those that go on in the next round.
+    cursors: Vec<Cursor>,
+}
+
+struct Running {
+    number: usize,
+    ops: StreamOps,
+    next: Option<Op>,
+}
+
+impl Ops {
+    /// False: that was the last phase.
+    fn start_phase(&mut self) -> bool {
+        for over in self.running.drain(..) {
+            self.start_ns = self.start_ns.max(over.ops.end_ns());
+            self.cursors[over.number] = over.ops.cursor();
+        }
+        if self.next_phase == self.phases.len() {
+            (self.next_phase, self.round, self.rounds_left) = (0, self.round + 1, self.rounds_left - 1);
+        }
+        if self.rounds_left == 0 {
+            return false;
+        }
+        for (number, stream) in &self.phases[self.next_phase].streams {
+            let random = random_of(self.seed, self.round, *number);
+            let mut ops = StreamOps::new(stream, *number, random, self.start_ns, self.cursors[*number]);
+            let next = ops.next();
+            self.running.push(Running { number: *number, ops, next });
+        }
+        self.next_phase += 1;
+        true
     }
+}
+
+impl Iterator for Ops {
+    type Item = Op;
+
+    fn next(&mut self) -> Option<Op> {
+        loop {
+            let waiting = self.running.iter_mut().filter(|stream| stream.next.is_some());
+            // The first of several minima: the one that stands first in the file.
+            if let Some(first) = waiting.min_by_key(|stream| stream.next.map(|op| op.time_ns)) {
+                return std::mem::replace(&mut first.next, first.ops.next());
+            }
+            if self.rounds_left == 0 || !self.start_phase() {
+                return None;
+            }
+        }
+    }
+}
+
+/// A source of its own for each stream in each round.
+fn random_of(seed: u64, round: u64, stream: usize) -> Random {
+    let mut mixed = Random::new(seed);
+    let salt = mixed.bits();
+    Random::new(salt ^ (stream as u64 + 1) << 48 ^ round)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shipped_scenario_is_sound_and_stays_inside_its_span() {
-        for scenario in Scenario::built_in() {
-            assert!(scenario.question.ends_with('?'), "{} asks nothing", scenario.name);
-            assert_eq!(Scenario::built_in_named(&scenario.name).as_ref(), Some(&scenario));
-            let (mut count, mut last) = (0, 0);
-            for op in scenario.ops() {
-                assert!(op.end() <= scenario.span.0 && op.time_ns >= last, "{}: {op:?}", scenario.name);
-                assert!(scenario.has(op.kind), "{}: {op:?}", scenario.name);
-                last = op.time_ns;
-                count += 1;
-            }
-            assert!(count > 10, "{}: {count} operations", scenario.name);
-        }
-    }
-
-    /// A changed number here changes everybody's results: say why in docs/decisions.
-    #[test]
-    fn same_seed_same_operations_on_every_machine() {
-        let print = |scenario: &Scenario| {
-            scenario.ops().fold(0xcbf2_9ce4_8422_2325u64, |hash, op| {
-                [op.time_ns, op.kind as u64, op.offset, op.len]
-                    .into_iter()
-                    .fold(hash, |hash, word| (hash ^ word).wrapping_mul(0x100_0000_01b3))
-            })
-        };
-        let prints: Vec<(String, u64)> = Scenario::built_in().iter().map(|s| (s.name.clone(), print(s))).collect();
-        let golden: [(&str, u64); 5] = [
-            ("sequential-write", 12781192611081539487),
-            ("sequential-read", 13853880217126517029),
-            ("random-mix", 9573993761859627452),
-            ("fsync-small", 18305523789287495719),
-            ("discard", 18149838253144799381),
-        ];
-        assert_eq!(prints, golden.map(|(name, print)| (name.to_owned(), print)));
-    }
-
-    #[test]
-    fn scaling_multiplies_requests_and_span() {
-        let small = Scenario::built_in_named("sequential-write").unwrap();
-        let large = small.clone().scaled(3);
-        assert_eq!(large.span.0, 3 * small.span.0);
-        let writes = |s: &Scenario| s.ops().filter(|op| op.kind == OpKind::Write).count();
-        assert_eq!(writes(&large), 3 * writes(&small));
-    }
-
-    #[test]
-    fn a_wrong_value_is_answered_with_one_that_works() {
-        let base = "name = \"x\"\nquestion = \"?\"\nspan = \"1m\"\ndepth = 1\n\
-                    arrivals = { kind = \"regular\", mean-us = 5 }\n";
-        let zipf = "[[phase]]\nshape = \"zipf-mix\"\nrequest = \"4k\"\nrequests = 9\n";
-        for (text, hint) in [
-            (base.replace("1m", "100"), "try span = \"64m\""),
-            (base.replace("depth = 1", "depth = 0"), "try depth = 16"),
-            (base.to_owned(), "phase"),
-            (format!("{base}{zipf}read-percent = 170\ntheta = 1.0\n"), "try read-percent = 70"),
-            (format!("{base}{zipf}read-percent = 70\ntheta = -1.0\n"), "try theta = 0.99"),
-            (format!("{base}{zipf}read-percent = 70\ntheta = 1.0\ncolour = 2\n"), "colour"),
-            (format!("{base}[[phase]]\nshape = \"discard\"\nrequest = \"2m\"\nrequests = 1\n"), "try request = 4096"),
-            (format!("{base}[[phase]]\nshape = \"discard\"\nrequest = \"2x\"\nrequests = 1\n"), "is not a size"),
-            (format!("{base}[[phase]]\nshape = \"spiral\"\n"), "spiral"),
-        ] {
-            let message = Scenario::parse("x", &text).expect_err(&text).to_string();
-            assert!(message.contains(hint), "{message}");
-        }
-    }
-}
+mod tests;

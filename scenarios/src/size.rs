@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// A number of bytes: `4096`, `"4096"` or `"4k"`, `"1m"`, `"2g"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
 impl Size {
@@ -37,20 +38,31 @@ impl fmt::Display for Size {
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Number(u64),
-            Text(String),
-        }
-        match Form::deserialize(deserializer)? {
-            Form::Number(bytes) => Ok(Size(bytes)),
-            Form::Text(text) => Size::parse(&text).ok_or_else(|| {
-                serde::de::Error::custom(format!(
-                    "{text:?} is not a size; write a number of bytes or \"64k\", \"1m\", \"2g\""
-                ))
-            }),
-        }
+        deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+struct SizeVisitor;
+
+impl Visitor<'_> for SizeVisitor {
+    type Value = Size;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of bytes or \"64k\", \"1m\", \"2g\"")
+    }
+
+    fn visit_i64<E: Error>(self, bytes: i64) -> Result<Size, E> {
+        u64::try_from(bytes).map(Size).map_err(|_| E::invalid_value(Unexpected::Signed(bytes), &self))
+    }
+
+    fn visit_u64<E: Error>(self, bytes: u64) -> Result<Size, E> {
+        Ok(Size(bytes))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
+        Size::parse(text).ok_or_else(|| {
+            E::custom(format!("{text:?} is not a size; write a number of bytes or \"64k\", \"1m\", \"2g\""))
+        })
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! A library so that benches and tests can hold the same simulation that the program runs.
 
+pub mod analysis;
+pub mod answer;
+pub mod bodies;
 pub mod cli;
 pub mod commands;
 pub mod connection;
@@ -11,8 +14,10 @@ pub mod interrupt;
 pub mod journal;
 pub mod measure;
 pub mod model;
+pub mod oracles;
 pub mod outcome;
 pub mod place;
+pub mod prices;
 pub mod probe;
 pub mod progress;
 pub mod rates;
@@ -21,7 +26,9 @@ pub mod recommend;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod simulate;
 pub mod statistics;
 pub mod stats;
 pub mod sweep;
+pub mod trace_options;
 pub mod workload;

@@ -6,6 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// Plain lines in all, whatever the length.
 const PLAIN_LINES: u64 = 10;
+/// Where the end is not known, a plain line after so many steps.
+const PLAIN_EVERY: u64 = 5_000_000;
 
 pub struct ProgressLine {
     bar: Option<ProgressBar>,
@@ -27,6 +29,16 @@ impl ProgressLine {
         Self::new(what, total, true)
     }
 
+    /// Counts many small things whose number nobody knows: a plain line at every five million.
+    pub fn open_ended(what: &str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let template = "{prefix} {spinner} {human_pos} done, {per_sec}, {elapsed} gone";
+            let style = ProgressStyle::with_template(template).expect("a constant template that is well formed");
+            ProgressBar::new_spinner().with_style(style).with_prefix(what.to_owned())
+        });
+        Self { bar, what: what.to_owned(), total: 0, done: 0, every_step: false }
+    }
+
     fn new(what: &str, total: u64, every_step: bool) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let template = "{prefix} {bar:30} {percent:>3} %  {pos}/{len}  {elapsed} gone, {eta} to go  {msg}";
@@ -45,6 +57,11 @@ impl ProgressLine {
                     bar.set_message(now());
                 }
                 bar.inc(1);
+            }
+            None if self.total == 0 => {
+                if self.done.is_multiple_of(PLAIN_EVERY) {
+                    eprintln!("{}: {} done", self.what, self.done);
+                }
             }
             None if self.every_step => eprintln!("{} {}/{}: {}", self.what, self.done, self.total, now()),
             None => {

@@ -14,15 +14,12 @@ use futures::future::try_join_all;
 use s3b_engine::clock::{self, Instant};
 use s3b_engine::error::{Error, ErrorKind};
 use s3b_engine::volume::Volume;
-use s3b_scenarios::content::{Content, ContentProperties};
-use s3b_scenarios::{Op, OpKind};
+use s3b_scenarios::{Op, OpKind, StreamProperties};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::bodies::{Bodies, PIECE};
 use crate::interrupt::Interrupt;
 use crate::measure::{Done, Measured};
-
-/// Longest piece of one operation, as a kernel would send it.
-const PIECE: u64 = Content::MAX_LEN as u64;
 
 /// Outstanding operations by schedule. A store that falls this far behind holds the schedule up; the lag shows it.
 const SCHEDULED_AT_MOST: usize = 1 << 16;
@@ -47,7 +44,8 @@ pub struct Options {
     pub pace: Pace,
     /// Where each device of the workload begins in the volume.
     pub device_starts: Vec<u64>,
-    pub content: ContentProperties,
+    /// Of the workload: what its writes carry, and its own bounds in a closed loop.
+    pub streams: Vec<StreamProperties>,
     pub seed: u64,
 }
 
@@ -182,6 +180,25 @@ fn hopeless(error: &Error) -> bool {
     matches!(error.kind(), Busy | Closed | Config | Denied | NoBucket | ReadOnly | Redirect)
 }
 
+/// What an outstanding operation occupies.
+struct Place {
+    /// Of all, and of its stream.
+    _slots: [Option<OwnedSemaphorePermit>; 2],
+    /// So long after it returned.
+    think: Duration,
+}
+
+impl Place {
+    fn leave(self) {
+        if !self.think.is_zero() {
+            tokio::spawn(async move {
+                clock::sleep(self.think).await;
+                drop(self);
+            });
+        }
+    }
+}
+
 /// The writes since the last flush. Each holds a sender; when all are gone the receiver says so.
 struct Epoch {
     writes: mpsc::Sender<()>,
@@ -198,10 +215,10 @@ impl Epoch {
 struct Replayer<'a, D> {
     disk: Arc<D>,
     options: &'a Options,
-    content: Content,
-    pool: Bytes,
-    zeros: Bytes,
+    bodies: Bodies,
     slots: Arc<Semaphore>,
+    /// Of streams with a bound of their own.
+    stream_slots: Vec<Option<Arc<Semaphore>>>,
     epoch: Epoch,
     results: Results,
     scratch: Vec<u8>,
@@ -209,13 +226,12 @@ struct Replayer<'a, D> {
 
 impl<'a, D: Disk> Replayer<'a, D> {
     fn new(disk: Arc<D>, options: &'a Options, outstanding: usize) -> Self {
-        let content = Content::new(options.content, options.seed);
+        let own_slots = |stream: &StreamProperties| Some(Arc::new(Semaphore::new(stream.depth?.max(1) as usize)));
         Self {
             disk,
             options,
-            pool: Bytes::copy_from_slice(content.pool()),
-            zeros: Bytes::from(vec![0; PIECE as usize]),
-            content,
+            bodies: Bodies::new(&options.streams, options.seed),
+            stream_slots: options.streams.iter().map(own_slots).collect(),
             slots: Arc::new(Semaphore::new(outstanding)),
             epoch: Epoch::new(),
             results: Results::default(),
@@ -235,16 +251,16 @@ impl<'a, D: Disk> Replayer<'a, D> {
             // Far behind, nothing here would ever wait and let others run.
             tokio::task::coop::consume_budget().await;
         }
-        let Some(slot) = self.slot(interrupt).await else { return false };
-        self.issue(op, Some(intended), slot);
+        let Some(slot) = self.slot(&self.slots, interrupt).await else { return false };
+        self.issue(op, Some(intended), Place { _slots: [Some(slot), None], think: Duration::ZERO });
         !self.results.with(|shared| shared.hopeless)
     }
 
     /// Starts an operation as soon as there is room. False: stop.
     async fn at_once(&mut self, op: Op, interrupt: &Interrupt) -> bool {
-        let Some(slot) = self.slot(interrupt).await else { return false };
+        let Some(place) = self.place(&op, interrupt).await else { return false };
         let flushes = op.kind == OpKind::Flush || op.flush_before || op.durable;
-        let returned = self.issue(op, None, slot);
+        let returned = self.issue(op, None, place);
         if let (true, Some(returned)) = (flushes, returned) {
             // An error means that the task is gone, and then its result was recorded or it panicked.
             let _ = returned.await;
@@ -252,33 +268,41 @@ impl<'a, D: Disk> Replayer<'a, D> {
         !self.results.with(|shared| shared.hopeless)
     }
 
-    async fn slot(&self, interrupt: &Interrupt) -> Option<OwnedSemaphorePermit> {
+    /// In a closed loop: within the bound of its stream, then of all.
+    async fn place(&self, op: &Op, interrupt: &Interrupt) -> Option<Place> {
+        let stream = op.origin.stream();
+        let own = match self.stream_slots.get(stream).and_then(Option::as_ref) {
+            Some(slots) => Some(self.slot(slots, interrupt).await?),
+            None => None,
+        };
+        let slot = self.slot(&self.slots, interrupt).await?;
+        let think_ns = self.options.streams.get(stream).map_or(0, |stream| stream.think_ns);
+        Some(Place { _slots: [Some(slot), own], think: Duration::from_nanos(think_ns) })
+    }
+
+    async fn slot(&self, slots: &Arc<Semaphore>, interrupt: &Interrupt) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
             () = interrupt.wait() => {
                 self.results.with(|shared| shared.measured.interrupted = true);
                 None
             }
-            slot = self.slots.clone().acquire_owned() => slot.ok(),
+            slot = slots.clone().acquire_owned() => slot.ok(),
         }
     }
 
     /// Answers when the operation returns, unless it has already.
-    fn issue(
-        &mut self,
-        mut op: Op,
-        intended: Option<Instant>,
-        slot: OwnedSemaphorePermit,
-    ) -> Option<oneshot::Receiver<()>> {
+    fn issue(&mut self, mut op: Op, intended: Option<Instant>, place: Place) -> Option<oneshot::Receiver<()>> {
         let started = clock::now();
         let intended = intended.unwrap_or(started);
         self.results.with(|shared| shared.measured.started(started.saturating_duration_since(intended)));
         op.offset += self.options.device_starts.get(op.device as usize).copied().unwrap_or(0);
-        let data = if op.kind == OpKind::Write { self.data(op.len) } else { Vec::new() };
+        let data = if op.kind == OpKind::Write { self.bodies.pieces(&op) } else { Vec::new() };
         let rest = match self.try_at_once(&op, data) {
             Ok(Some(rest)) => rest,
             Ok(None) => {
                 self.results.record(&op, intended, started, Ok(()));
+                place.leave();
                 return None;
             }
             Err(error) => {
@@ -292,23 +316,11 @@ impl<'a, D: Disk> Replayer<'a, D> {
         tokio::spawn(async move {
             let result = run(&*disk, &op, rest, order).await;
             results.record(&op, intended, started, result);
-            drop(slot);
+            place.leave();
             // Nobody may be waiting.
             let _ = tell.send(());
         });
         Some(returned)
-    }
-
-    /// The bytes of a write, in pieces.
-    fn data(&mut self, len: u64) -> Vec<Bytes> {
-        let mut left = len;
-        let mut pieces = Vec::new();
-        while left > 0 {
-            let len = left.min(PIECE) as usize;
-            pieces.push(self.content.next(len).map_or_else(|| self.zeros.slice(..len), |part| self.pool.slice(part)));
-            left -= len as u64;
-        }
-        pieces
     }
 
     /// Does what can be done without waiting. Answers what remains of a write's data, or nothing when all is done.

@@ -119,7 +119,7 @@ pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &
     let options = Options {
         pace: run.pace,
         device_starts: run.device_starts,
-        content: run.workload.content(),
+        streams: run.workload.streams(),
         seed: CONTENT_SEED,
     };
     let measured = match run.workload.ops() {

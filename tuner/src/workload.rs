@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use s3b_engine::geometry::Geometry;
 use s3b_scenarios::content::ContentProperties;
+use s3b_scenarios::random::Random;
 use s3b_scenarios::trace::Skipped;
-use s3b_scenarios::{Op, OpKind, Scenario, Summary, Trace, TraceError};
+use s3b_scenarios::{Op, OpKind, Origin, Scenario, StreamProperties, Summary, Trace, TraceError};
 
 /// A workload that was read through once, so that its extent is known and its errors were found.
 pub struct Workload {
@@ -17,6 +18,8 @@ pub struct Workload {
     pub skipped: Skipped,
     /// Operations taken from the beginning; nothing: all.
     limit: Option<u64>,
+    /// What the writes of a trace are taken to carry.
+    trace_content: ContentProperties,
 }
 
 enum Source {
@@ -27,6 +30,9 @@ enum Source {
 /// Operations outstanding when a trace is run as fast as possible and nothing else is said.
 const TRACE_DEPTH: usize = 32;
 
+/// Which writes of a trace are zero, where a share of them is said to be; the same ones in every run.
+const ZEROS_SEED: u64 = 0x2e;
+
 /// A file larger than this is no scenario.
 const SCENARIO_BYTES: u64 = 1 << 20;
 
@@ -34,7 +40,7 @@ impl Workload {
     /// # Errors
     /// An unknown name, or whatever is wrong with the file, with the place in it.
     pub fn load(name: &str) -> Result<Self> {
-        if let Some(scenario) = Scenario::built_in_named(name) {
+        if let Some(scenario) = Scenario::named(name) {
             return Ok(Self::of_scenario(scenario));
         }
         let path = Path::new(name);
@@ -42,7 +48,8 @@ impl Workload {
             Ok(trace) => trace,
             Err(TraceError::Unknown { .. }) if is_text(path) => return Self::load_scenario(path),
             Err(TraceError::Open { what, .. }) if !path.exists() => {
-                let names: Vec<String> = Scenario::built_in().into_iter().map(|scenario| scenario.name).collect();
+                let all = Scenario::built_in().into_iter().chain(Scenario::basic());
+                let names: Vec<String> = all.map(|scenario| scenario.name).collect();
                 bail!("{name}: {what}, and no scenario of that name; scenarios: {}", names.join(", "));
             }
             Err(error) => return Err(error.into()),
@@ -53,14 +60,16 @@ impl Workload {
         }
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let title = format!("{file} ({})", trace.format());
-        Ok(Self { source: Source::Trace(path.to_owned()), summary, title, skipped: trace.skipped(), limit: None })
+        let (source, trace_content) = (Source::Trace(path.to_owned()), ContentProperties::default());
+        Ok(Self { source, summary, title, skipped: trace.skipped(), limit: None, trace_content })
     }
 
     pub fn of_scenario(scenario: Scenario) -> Self {
         let mut summary = Summary::default();
         scenario.ops().for_each(|op| summary.add(&op));
         let title = scenario.name.clone();
-        Self { source: Source::Scenario(Box::new(scenario)), summary, title, skipped: Skipped::default(), limit: None }
+        let (source, trace_content) = (Source::Scenario(Box::new(scenario)), ContentProperties::default());
+        Self { source, summary, title, skipped: Skipped::default(), limit: None, trace_content }
     }
 
     /// A scenario with `factor` times the operations and span; a trace as it is.
@@ -90,12 +99,26 @@ impl Workload {
         Ok(Self::of_scenario(Scenario::parse(&path.display().to_string(), &text)?))
     }
 
+    /// A trace with content, which none has recorded: each write is zero with the probability given. A scenario as it
+    /// is: it says what it writes.
+    #[must_use]
+    pub fn with_content(mut self, content: ContentProperties) -> Self {
+        self.trace_content = content;
+        self
+    }
+
     /// The operations from the beginning.
     pub fn ops(&self) -> Result<Box<dyn Iterator<Item = Result<Op>> + Send>> {
         Ok(match &self.source {
             Source::Scenario(scenario) => Box::new(scenario.ops().map(Ok)),
             Source::Trace(path) => {
-                let ops = Trace::open(path)?.map(|op| op.map_err(Into::into));
+                let mut random = Random::new(ZEROS_SEED);
+                let zeros_of_2_32 = (self.trace_content.zero_share.clamp(0.0, 1.0) * 4_294_967_296.0) as u64;
+                let ops = Trace::open(path)?.map(move |op| {
+                    let op = op?;
+                    let zero = op.kind == OpKind::Write && random.bits() >> 32 < zeros_of_2_32;
+                    Ok(Op { origin: Origin::new(0, zero), ..op })
+                });
                 Box::new(ops.take(self.limit.map_or(usize::MAX, |limit| limit as usize)))
             }
         })
@@ -113,11 +136,28 @@ impl Workload {
         matches!(self.source, Source::Trace(_))
     }
 
-    /// What its writes carry. Traces have no content; theirs is taken as the expensive kind.
+    /// What the data carries that is there before the first operation, and what writes carry unless their stream says
+    /// otherwise. Traces have no content; theirs is taken as the expensive kind.
     pub fn content(&self) -> ContentProperties {
         match &self.source {
             Source::Scenario(scenario) => scenario.content,
-            Source::Trace(_) => ContentProperties::default(),
+            Source::Trace(_) => self.trace_content,
+        }
+    }
+
+    /// What each operation's writes carry, and its bounds in a closed loop, by [`Origin::stream`].
+    pub fn streams(&self) -> Vec<StreamProperties> {
+        match &self.source {
+            Source::Scenario(scenario) => scenario.streams(),
+            Source::Trace(_) => vec![StreamProperties { content: self.trace_content, ..StreamProperties::default() }],
+        }
+    }
+
+    /// Bytes from the start of the volume that a scenario finds in place; nothing for a trace, which finds what it reads.
+    pub fn prefilled_bytes(&self) -> Option<u64> {
+        match &self.source {
+            Source::Scenario(scenario) => Some(scenario.prefill.0),
+            Source::Trace(_) => None,
         }
     }
 
@@ -147,10 +187,10 @@ impl Workload {
     /// writes in part, because on the recorded disk they did.
     pub fn prefilled(&self, geometry: Geometry, device_starts: &[u64]) -> Result<BlockSet> {
         let mut blocks = BlockSet::new(geometry.blocks());
-        if let Source::Scenario(scenario) = &self.source {
-            if scenario.prefill {
-                geometry.all_blocks().for_each(|block| blocks.insert(block.0));
-            }
+        if let Some(bytes) = self.prefilled_bytes() {
+            let filled = bytes.div_ceil(u64::from(geometry.block_size()));
+            let all = geometry.all_blocks().take_while(|block| u64::from(block.0) < filled);
+            all.for_each(|block| blocks.insert(block.0));
             return Ok(blocks);
         }
         for op in self.ops()? {
@@ -172,11 +212,12 @@ impl Workload {
 pub struct BlockSet(Vec<u64>);
 
 impl BlockSet {
-    fn new(blocks: u32) -> Self {
+    /// Room for this many blocks.
+    pub fn new(blocks: u32) -> Self {
         Self(vec![0; (blocks as usize).div_ceil(64)])
     }
 
-    fn insert(&mut self, block: u32) {
+    pub fn insert(&mut self, block: u32) {
         self.0[block as usize / 64] |= 1 << (block % 64);
     }
 
@@ -205,8 +246,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("anything");
         let scenario = "name = \"mine\"\nquestion = \"?\"\nspan = \"1m\"\ndepth = 2\n\
-            arrivals = { kind = \"regular\", mean-us = 5 }\n\
-            [[phase]]\nshape = \"sequential-write\"\nrequest = \"4k\"\nrequests = 3\n";
+            arrivals = { kind = \"regular\", every = \"5us\" }\n\
+            [[phase]]\nshape = \"sequential\"\nrequest = \"4k\"\nrequests = 3\n";
         std::fs::write(&file, scenario).unwrap();
         let name = file.to_str().unwrap();
         let workload = Workload::load(name).unwrap();
@@ -215,7 +256,29 @@ mod tests {
         let error = Workload::load(name).err().unwrap().to_string();
         assert!(error.contains("spam") && error.contains(name), "{error}");
         let error = Workload::load("sequential-wrote").err().unwrap().to_string();
-        assert!(error.contains("sequential-write, sequential-read"), "{error}");
+        assert!(error.contains("oltp, mail") && error.contains("sequential-write, sequential-read"), "{error}");
+    }
+
+    #[test]
+    fn a_trace_has_the_content_that_it_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("trace");
+        let mut bytes = Vec::new();
+        for n in 0..1000u32 {
+            bytes.extend([n, 4096, 1].map(u32::to_le_bytes).concat());
+            // vscsi v1: a ten-byte write or read.
+            bytes.extend([if n % 2 == 0 { 0x2a } else { 0x28 }, 0x0100u16].map(u16::to_le_bytes).concat());
+            bytes.extend([u64::from(n) * 8, 5_000_000 + u64::from(n)].map(u64::to_le_bytes).concat());
+        }
+        std::fs::write(&file, bytes).unwrap();
+        let plain = Workload::load(file.to_str().unwrap()).unwrap();
+        assert!(plain.ops().unwrap().all(|op| !op.unwrap().origin.is_zero()));
+        let content = ContentProperties { compressibility: 3.0, zero_share: 0.2 };
+        let given = plain.with_content(content);
+        let zeros: Vec<Op> = given.ops().unwrap().map(Result::unwrap).filter(|op| op.origin.is_zero()).collect();
+        assert!((70..130).contains(&zeros.len()), "{} of 500 writes", zeros.len());
+        assert!(zeros.iter().all(|op| op.kind == OpKind::Write));
+        assert_eq!(given.streams()[0].content, content);
     }
 
     #[test]
@@ -227,5 +290,9 @@ mod tests {
         let blocks = workload.prefilled(geometry, &starts).unwrap();
         assert_eq!((blocks.count(), blocks.iter().last()), (16, Some(15)));
         assert_eq!(Workload::load("discard").unwrap().prefilled(geometry, &starts).unwrap().count(), 0);
+        // Three quarters of its span.
+        let mail = Workload::load("mail").unwrap();
+        let (starts, geometry) = (mail.device_starts(8 << 20).unwrap(), Geometry::new(8 << 20, 1 << 30).unwrap());
+        assert_eq!(mail.prefilled(geometry, &starts).unwrap().count(), 96);
     }
 }

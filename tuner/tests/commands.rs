@@ -209,3 +209,104 @@ fn help_teaches_with_examples() {
     }
     assert_eq!(run(home.path(), &["sweep", "--frobnicate"]).status.code(), Some(2));
 }
+
+#[test]
+fn convert_writes_whole_files_and_never_over_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("in"), trace(30)).unwrap();
+    for (from, to) in
+        [("in", "a.s3bt"), ("a.s3bt", "b.csv.zst"), ("b.csv.zst", "c.iolog.gz"), ("c.iolog.gz", "d.s3bt.zst")]
+    {
+        let output = run(dir.path(), &["convert", from, to]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("30 operations: 20 reads, 10 writes, 0 flushes, 0 discards"), "{to}: {said}");
+    }
+    std::fs::write(at("last.csv"), "mine").unwrap();
+    let refused = run(dir.path(), &["convert", "d.s3bt.zst", "last.csv"]);
+    assert!(!refused.status.success() && stderr(&refused).contains("--force"), "{}", stderr(&refused));
+    assert_eq!(std::fs::read(at("last.csv")).unwrap(), b"mine");
+    assert!(run(dir.path(), &["convert", "d.s3bt.zst", "last.csv", "--force"]).status.success());
+    let text = std::fs::read_to_string(at("last.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().take(3).collect();
+    assert_eq!(lines, ["time_ns,device,op,offset,length,flags", "0,0,write,0,4096,", "200000,0,read,151552,4096,"]);
+    // Broken off in the last record: nothing is left behind.
+    std::fs::write(at("torn"), &trace(30)[..950]).unwrap();
+    for (args, part) in [
+        (["convert", "torn", "e.csv"], "record 30 at byte 928"),
+        (["convert", "in", "e.xml"], "which format"),
+        (["convert", "missing", "e.csv"], "no such trace file"),
+        (["convert", "in", "absent/e.csv"], "cannot write absent/e.csv"),
+    ] {
+        let output = run(dir.path(), &args);
+        assert!(!output.status.success() && stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    let expected = ["a.s3bt", "b.csv.zst", "c.iolog.gz", "d.s3bt.zst", "in", "last.csv", "torn"];
+    assert_eq!(names(dir.path()), expected);
+}
+
+#[test]
+fn a_workload_is_inspected_without_running_it() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("day"), trace(3000)).unwrap();
+    let report = json(&run(home.path(), &["inspect", "day", "--format", "json", "--block-size", "64k,1m"]));
+    assert_eq!(report["schema"], "s3b-inspect/1");
+    let found = &report["fingerprint"];
+    assert_eq!((&found["requests"][0]["count"], &found["requests"][1]["count"]), (&2000.into(), &1000.into()));
+    assert_eq!(
+        (&found["working_set"]["bytes"], &found["working_set"]["sampling_rate"]),
+        (&(1 << 20).into(), &1.0.into())
+    );
+    assert_eq!(
+        (report["curves"].as_array().unwrap().len(), &report["curves"][1]["block_size"]),
+        (2, &(1 << 20).into())
+    );
+    assert_eq!(
+        (&found["stores"][4]["stores"], &report["windows"]["windows"][0]["weight_time"]),
+        (&3.into(), &1.0.into())
+    );
+    for (format, parts) in [
+        (
+            "text",
+            &["day (vscsi v1): 3,000 requests, 11.7 MiB moved", "working set  1.00 MiB", "add up to the whole"][..],
+        ),
+        ("md", &["## Requests", "| read | 2,000 | 66.7 % |", "- working set"]),
+        ("csv", &["name,value\n", "fingerprint.requests.0.count,2000\n", "workload,day (vscsi v1)\n"]),
+    ] {
+        let output = run(home.path(), &["inspect", "day", "--format", format]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && parts.iter().all(|part| text.contains(part)), "{text}{}", stderr(&output));
+    }
+    assert_eq!(names(home.path()), ["day"]);
+}
+
+#[test]
+fn miss_ratio_curves_are_drawn_and_told() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("day"), trace(3000)).unwrap();
+    let args = ["mrc", "day", "--block-size", "4k,8k", "--cache", "512k,1m"];
+    let report = json(&run(home.path(), &[&args[..], &["--format", "json"]].concat()));
+    assert_eq!((&report["schema"], &report["requests"]), (&"s3b-mrc/1".into(), &3000.into()));
+    // 256 pages in a loop: a cache of half of them never hits, one of all misses the first round.
+    let ratios: Vec<f64> = [0, 1].map(|n| report["curves"][0]["points"][n]["miss_ratio"].as_f64().unwrap()).into();
+    assert!(ratios[0] == 1.0 && (ratios[1] - 256.0 / 3000.0).abs() < 1e-12, "{ratios:?}");
+    let text = run(home.path(), &args);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(text.contains("100 % ┤ a") && text.contains("blocks: a 4k   b 8k") && text.contains("8.5 %"), "{text}");
+    let csv = run(home.path(), &[&args[..], &["--format", "csv"]].concat());
+    assert_eq!(String::from_utf8_lossy(&csv.stdout).lines().nth(1), Some("4096,524288,1,1,1"));
+    for (wrong, part) in [("3000", "try 4k"), ("x", "try 64k"), ("2g", "try 1g"), ("100", "try 512")] {
+        let refused = run(home.path(), &["mrc", "day", "--block-size", wrong]);
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains(part), "{}", stderr(&refused));
+    }
+    std::fs::write(home.path().join("cut"), &trace(10)[..100]).unwrap();
+    for command in ["inspect", "mrc"] {
+        let refused = run(home.path(), &[command, "cut"]);
+        assert!(
+            refused.status.code() == Some(1) && stderr(&refused).contains("record 4 at byte 96"),
+            "{}",
+            stderr(&refused)
+        );
+    }
+}

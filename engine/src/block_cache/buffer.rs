@@ -5,35 +5,82 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// The bytes of one block. Clones share; only an unshared buffer can be written.
+use crate::payload::{Payload, Source, shared_page};
+
+/// What the buffers of one cache are like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) block_size: u32,
+    pub(crate) payload: Payload,
+}
+
+/// The cells of one block: its bytes, or in a weightless volume one for each sector. Clones share; only an unshared
+/// buffer can be written.
 #[derive(Clone)]
-pub(crate) struct Buffer(Arc<[u8]>);
+pub(crate) struct Buffer {
+    cells: Arc<[u8]>,
+    payload: Payload,
+}
+
+impl Form {
+    /// All zero; large ones come as untouched pages from the kernel.
+    pub(crate) fn zeroed(self) -> Buffer {
+        let cells = Arc::<[u8]>::new_zeroed_slice(self.payload.cell_count(self.block_size as usize));
+        // SAFETY: zero is a valid `u8`.
+        Buffer { cells: unsafe { cells.assume_init() }, payload: self.payload }
+    }
+
+    /// A block written whole.
+    pub(crate) fn written(self, source: Source<'_>) -> Buffer {
+        match source {
+            Source::Bytes(bytes) => self.holding(bytes),
+            Source::Zeros => self.zeroed(),
+            Source::Weight(weight) => {
+                let count = self.payload.cell_count(self.block_size as usize);
+                Buffer { cells: std::iter::repeat_n(weight.0, count).collect(), payload: self.payload }
+            }
+        }
+    }
+
+    /// A copy of what the layers below hold, to be written later.
+    pub(crate) fn holding(self, cells: &[u8]) -> Buffer {
+        Buffer { cells: cells.into(), payload: self.payload }
+    }
+}
 
 impl Buffer {
-    /// All zero; large ones come as untouched pages from the kernel.
-    pub(crate) fn zeroed(len: usize) -> Self {
-        // SAFETY: zero is a valid `u8`.
-        Self(unsafe { Arc::<[u8]>::new_zeroed_slice(len).assume_init() })
+    pub(crate) fn private_copy(&self) -> Self {
+        Self { cells: (*self.cells).into(), payload: self.payload }
     }
 
-    pub(crate) fn copy_of(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+    /// Bytes that it stands for.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.byte_count(self.cells.len())
     }
 
-    /// `None` while a store, a reply or a reader holds it.
+    pub(crate) fn payload(&self) -> Payload {
+        self.payload
+    }
+
+    /// The cells that a range of bytes touches.
+    pub(crate) fn cells(&self, range: Range<usize>) -> &[u8] {
+        &self.cells[self.payload.cells(range)]
+    }
+
+    /// All cells; `None` while a store, a reply or a reader holds them.
     pub(crate) fn get_mut(&mut self) -> Option<&mut [u8]> {
-        Arc::get_mut(&mut self.0)
+        Arc::get_mut(&mut self.cells)
     }
 
     pub(crate) fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+        Arc::strong_count(&self.cells) == 1
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.cells, &other.cells)
     }
 
-    /// The same bytes for the layers below, without a copy.
+    /// The same cells for the layers below, without a copy.
     pub(crate) fn to_bytes(&self) -> Bytes {
         Bytes::from_owner(self.clone())
     }
@@ -41,15 +88,7 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Deref for Buffer {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
+        &self.cells
     }
 }
 
@@ -64,6 +103,10 @@ impl HeldBytes {
         debug_assert!(range.end <= buffer.len());
         Self { buffer, range }
     }
+
+    pub(crate) fn cells(&self) -> &[u8] {
+        self.buffer.cells(self.range.clone())
+    }
 }
 
 impl AsRef<[u8]> for HeldBytes {
@@ -76,7 +119,10 @@ impl Deref for HeldBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.buffer[self.range.clone()]
+        match self.buffer.payload() {
+            Payload::Real => self.cells(),
+            Payload::Weightless => shared_page(self.range.len()).expect("no weightless block is longer than the page"),
+        }
     }
 }
 

@@ -7,9 +7,10 @@
 
 use std::ops::Range;
 
-use super::buffer::{Buffer, HeldBytes};
+use super::buffer::{Buffer, Form, HeldBytes};
 use super::sectors::SectorMask;
 use crate::geometry::SECTOR;
+use crate::payload::Source;
 
 /// Most bytes copied under the cache's lock in one go.
 pub(crate) const COPY_LIMIT: usize = 64 << 10;
@@ -23,6 +24,13 @@ pub(crate) enum Base {
     Memory(Buffer),
     /// Whole in the cache file, not in memory.
     File,
+}
+
+impl Base {
+    /// Of a block written whole.
+    pub(crate) fn written(form: Form, source: Source<'_>) -> Self {
+        if source.is_zeros() { Self::Zero } else { Self::Memory(form.written(source)) }
+    }
 }
 
 /// Sectors written over the base. The buffer is never shared.
@@ -91,12 +99,11 @@ impl Content {
         }
     }
 
-    /// Copies known bytes from `start` into `out`. Bytes that are not [`Known::Yes`] must not be asked for.
-    pub(crate) fn copy_out(&self, start: usize, out: &mut [u8]) {
-        let range = start..start + out.len();
+    /// Copies the cells of known bytes into `out`. Bytes that are not [`Known::Yes`] must not be asked for.
+    pub(crate) fn copy_out(&self, range: Range<usize>, out: &mut [u8]) {
         debug_assert_eq!(self.known(range.clone()), Known::Yes);
         match &self.base {
-            Base::Memory(buffer) => out.copy_from_slice(&buffer[range.clone()]),
+            Base::Memory(buffer) => out.copy_from_slice(buffer.cells(range.clone())),
             Base::Zero => out.fill(0),
             Base::Absent | Base::File => {}
         }
@@ -121,44 +128,45 @@ impl Content {
         edges(range).into_iter().flatten().all(|sector| self.known(sector_bytes(sector)) == Known::Yes)
     }
 
-    /// Writes bytes (`None`: zeros) to a range for which [`Content::can_write`] holds. Answers the bytes copied.
-    pub(crate) fn write(&mut self, block_size: u32, range: Range<usize>, bytes: Option<&[u8]>) -> usize {
+    /// Writes to a range for which [`Content::can_write`] holds. Answers the bytes copied.
+    pub(crate) fn write(&mut self, form: Form, range: Range<usize>, source: Source<'_>) -> usize {
         debug_assert!(self.can_write(&range) && range.len() <= COPY_LIMIT);
         let overlaid = self.overlay.as_ref().is_some_and(|overlay| !overlay.mask.contains_none(touched(&range)));
         if !overlaid {
             if matches!(self.base, Base::Zero) {
-                if bytes.is_none() {
+                if source.is_zeros() {
                     return 0;
                 }
-                self.base = Base::Memory(Buffer::zeroed(block_size as usize));
+                self.base = Base::Memory(form.zeroed());
             }
             if let Base::Memory(buffer) = &mut self.base
                 && let Some(all) = buffer.get_mut()
             {
-                put(&mut all[range.clone()], bytes);
+                form.payload.put(all, range.clone(), source);
                 return range.len();
             }
         }
-        self.write_overlay(block_size, range, bytes)
+        self.write_overlay(form, range, source)
     }
 
-    fn write_overlay(&mut self, block_size: u32, range: Range<usize>, bytes: Option<&[u8]>) -> usize {
+    fn write_overlay(&mut self, form: Form, range: Range<usize>, source: Source<'_>) -> usize {
         let overlay = self.overlay.get_or_insert_with(|| {
-            Box::new(Overlay { buffer: Buffer::zeroed(block_size as usize), mask: SectorMask::empty(block_size) })
+            Box::new(Overlay { buffer: form.zeroed(), mask: SectorMask::empty(form.block_size) })
         });
         let mut copied = range.len();
         for sector in edges(&range).into_iter().flatten() {
             if !overlay.mask.contains(sector) {
                 let at = sector_bytes(sector);
                 copied += at.len();
+                let cells = &mut overlay.cells()[form.payload.cells(at.clone())];
                 match &self.base {
-                    Base::Memory(base) => overlay.bytes()[at.clone()].copy_from_slice(&base[at]),
+                    Base::Memory(base) => cells.copy_from_slice(base.cells(at)),
                     // A zero base: the sector may hold bytes folded away earlier.
-                    _ => overlay.bytes()[at].fill(0),
+                    _ => cells.fill(0),
                 }
             }
         }
-        put(&mut overlay.bytes()[range.clone()], bytes);
+        form.payload.put(overlay.cells(), range.clone(), source);
         overlay.mask.insert(touched(&range));
         if overlay.mask.is_full()
             && let Some(overlay) = self.overlay.take()
@@ -169,13 +177,13 @@ impl Content {
     }
 
     /// Moves up to [`COPY_LIMIT`] bytes of the overlay into the base. Answers the bytes copied too.
-    pub(crate) fn fold(&mut self, block_size: u32) -> (Fold, usize) {
+    pub(crate) fn fold(&mut self, form: Form) -> (Fold, usize) {
         let outcome = match (&self.base, &self.overlay) {
             (Base::Absent, _) => Some(Fold::Incomplete),
             (Base::File, _) => Some(Fold::InFile),
             (_, None) => Some(Fold::Done),
             (Base::Zero, Some(_)) => {
-                self.base = Base::Memory(Buffer::zeroed(block_size as usize));
+                self.base = Base::Memory(form.zeroed());
                 None
             }
             (Base::Memory(_), Some(_)) => None,
@@ -186,7 +194,7 @@ impl Content {
         let (Base::Memory(base), Some(overlay)) = (&mut self.base, &mut self.overlay) else {
             return (Fold::Done, 0);
         };
-        let Some(bytes) = base.get_mut() else {
+        let Some(cells) = base.get_mut() else {
             return (Fold::Shared(base.clone()), 0);
         };
         let mut copied = 0;
@@ -194,7 +202,7 @@ impl Content {
             && let Some(run) = overlay.mask.next_run(0, ((COPY_LIMIT - copied) as u32) / SECTOR)
         {
             let at = run.start as usize * SECTOR as usize..run.end as usize * SECTOR as usize;
-            bytes[at.clone()].copy_from_slice(&overlay.buffer[at.clone()]);
+            cells[form.payload.cells(at.clone())].copy_from_slice(overlay.buffer.cells(at.clone()));
             copied += at.len();
             overlay.mask.remove(run);
         }
@@ -217,7 +225,7 @@ impl Content {
         Self { base: Base::Absent, overlay: Some(Box::new(Overlay { buffer, mask })) }
     }
 
-    /// Copies the overlay's known sectors in `range` into `out`, for an image of an incomplete block.
+    /// Copies the cells of the overlay's known sectors in `range` into `out`, for an image of an incomplete block.
     pub(crate) fn copy_overlay(&self, range: Range<usize>, out: &mut [u8]) {
         if let Some(overlay) = &self.overlay {
             overlay.copy_over(range, out);
@@ -226,11 +234,13 @@ impl Content {
 }
 
 impl Overlay {
-    fn bytes(&mut self) -> &mut [u8] {
+    fn cells(&mut self) -> &mut [u8] {
         self.buffer.get_mut().expect("an overlay's buffer is never cloned")
     }
 
     fn copy_over(&self, range: Range<usize>, out: &mut [u8]) {
+        let payload = self.buffer.payload();
+        let first = payload.cells(range.clone()).start;
         let sectors = touched(&range);
         let mut from = sectors.start;
         while let Some(run) = self.mask.next_run(from, u32::MAX / 2)
@@ -238,16 +248,10 @@ impl Overlay {
         {
             let at = (run.start as usize * SECTOR as usize).max(range.start)
                 ..(run.end as usize * SECTOR as usize).min(range.end);
-            out[at.start - range.start..at.end - range.start].copy_from_slice(&self.buffer[at]);
+            let cells = payload.cells(at.clone());
+            out[cells.start - first..cells.end - first].copy_from_slice(self.buffer.cells(at));
             from = run.end;
         }
-    }
-}
-
-fn put(to: &mut [u8], bytes: Option<&[u8]>) {
-    match bytes {
-        Some(bytes) => to.copy_from_slice(bytes),
-        None => to.fill(0),
     }
 }
 
@@ -272,7 +276,10 @@ mod tests {
     use super::*;
     use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
+    use crate::payload::Payload;
+
     const SIZE: u32 = 4096;
+    const FORM: Form = Form { block_size: SIZE, payload: Payload::Real };
 
     /// Random writes, folds, holds and merges agree with a plain array in which unknown bytes are `None`.
     #[test]
@@ -283,7 +290,7 @@ mod tests {
             let mut content = Content::new(match seed % 3 {
                 0 => Base::Absent,
                 1 => Base::Zero,
-                _ => Base::Memory(Buffer::copy_of(&fetched)),
+                _ => Base::Memory(FORM.holding(&fetched)),
             });
             let mut plain: Vec<Option<u8>> = match seed % 3 {
                 0 => vec![None; SIZE as usize],
@@ -305,18 +312,19 @@ mod tests {
                         if wanted {
                             let bytes: Vec<u8> = range.clone().map(|_| random.random()).collect();
                             let zeros = random.random_bool(0.2);
-                            content.write(SIZE, range.clone(), (!zeros).then_some(&bytes));
+                            let source = if zeros { Source::Zeros } else { Source::Bytes(&bytes) };
+                            content.write(FORM, range.clone(), source);
                             for (at, byte) in range.zip(bytes) {
                                 plain[at] = Some(if zeros { 0 } else { byte });
                             }
                         }
                     }
                     5 => {
-                        content.fold(SIZE);
+                        content.fold(FORM);
                     }
                     6 => held.clear(),
                     7 if seed % 3 == 0 && random.random_bool(0.2) => {
-                        content.set_base(Base::Memory(Buffer::copy_of(&fetched)));
+                        content.set_base(Base::Memory(FORM.holding(&fetched)));
                         plain.iter_mut().zip(&fetched).for_each(|(known, byte)| *known = Some(known.unwrap_or(*byte)));
                     }
                     _ => {
@@ -325,7 +333,7 @@ mod tests {
                         if known {
                             let wanted: Vec<u8> = plain[range.clone()].iter().map(|byte| byte.unwrap()).collect();
                             let mut got = vec![1; range.len()];
-                            content.copy_out(range.start, &mut got);
+                            content.copy_out(range.clone(), &mut got);
                             assert_eq!(got, wanted, "seed {seed}");
                             if let Some(bytes) = content.hold(range) {
                                 held.push((bytes, wanted));

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
-use super::buffer::Buffer;
+use super::buffer::Form;
 use super::content::Base;
 use super::core::{Arrived, Core, Effect, Micros, Step, Wake};
 use super::disk::{CacheFile, Slot};
@@ -32,6 +32,7 @@ pub(super) struct Shared {
     pub(super) cpu: Cpu,
     pub(super) stats: Arc<Stats>,
     pub(super) file: Option<Arc<CacheFile>>,
+    pub(super) form: Form,
     poll: Notify,
     pub(super) persist: Notify,
     closing: AtomicBool,
@@ -85,6 +86,7 @@ impl Shared {
         file: Option<Arc<CacheFile>>,
     ) -> Self {
         Self {
+            form: core.form(),
             guarded: Mutex::new(Guarded { core, waiting: HashMap::new() }),
             store,
             cpu,
@@ -208,7 +210,7 @@ impl Shared {
             Fetched::Data(BlockData::Zero, etag) => Ok(Arrived::Data(Base::Zero, etag)),
             // Copied here, outside the lock, into a buffer that can be written later.
             Fetched::Data(BlockData::Bytes(bytes), etag) => {
-                Ok(Arrived::Data(Base::Memory(Buffer::copy_of(&bytes)), etag))
+                Ok(Arrived::Data(Base::Memory(self.form.holding(&bytes)), etag))
             }
         }
     }
@@ -237,7 +239,7 @@ impl Shared {
                     }
                 }
                 Step::Private(shared) => {
-                    let private = Buffer::copy_of(&shared);
+                    let private = shared.private_copy();
                     self.step(|core, _| core.replace_base(index, &shared, private));
                 }
                 Step::Merge(block) => {
@@ -267,7 +269,8 @@ fn match_up(items: &[(u32, BlockNumber)], results: Vec<(BlockNumber, Result<()>)
 /// Starts what is due, sleeps until the next is.
 pub(super) async fn drive(shared: Arc<Shared>) {
     loop {
-        let next = shared.step(|core, now| core.poll(now));
+        let known_zero = |block| shared.store.known_zero(block);
+        let next = shared.step(|core, now| core.poll(now, known_zero));
         let called = shared.poll.notified();
         match next {
             None => called.await,

@@ -9,6 +9,7 @@
 //!
 //! `core` decides what is legal and when, `driver` carries it out, `disk` is the cache file.
 
+mod at_risk;
 mod barrier;
 mod buffer;
 mod content;
@@ -19,6 +20,7 @@ mod oldest;
 mod persister;
 mod preload;
 mod readahead;
+mod reading;
 mod recency;
 pub mod sectors;
 mod sizing;
@@ -26,14 +28,10 @@ mod slot;
 mod ticket;
 
 use std::sync::Arc;
-use std::task::Poll;
 
-use bytes::Bytes;
-use futures::future::try_join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
-use self::buffer::Buffer;
 pub use self::buffer::{HeldBytes, HitBytes};
 use self::content::{Base, COPY_LIMIT};
 use self::core::{Access, Blocked, Core, Purpose, Wake, Want};
@@ -44,6 +42,7 @@ use self::ticket::Ticket;
 use crate::cpu::Cpu;
 use crate::error::Result;
 use crate::geometry::{BlockNumber, Geometry, Piece, SECTOR};
+use crate::payload::{Payload, Source};
 use crate::settings::{BlockCacheSettings, Durability, RetrySettings};
 use crate::stats::Stats;
 use crate::store::BlockStore;
@@ -65,6 +64,7 @@ pub struct CacheParts {
     pub read_only: bool,
     /// Capacity in blocks, from [`resolve_size`].
     pub blocks: CacheBlocks,
+    pub payload: Payload,
 }
 
 /// See the module. Needs a tokio runtime; calls that do not wait may come from any thread.
@@ -82,7 +82,8 @@ impl BlockCache {
     /// Opens the cache and starts its driver on the current runtime.
     pub fn open(settings: &BlockCacheSettings, retry: &RetrySettings, parts: CacheParts) -> Result<Self> {
         let geometry = parts.store.geometry();
-        let config = sizing::config(settings, retry, geometry, parts.blocks, parts.read_only, parts.file.is_some());
+        let file = parts.file.is_some();
+        let config = sizing::config(settings, retry, geometry, parts.payload, parts.blocks, parts.read_only, file);
         let mut core = Core::new(config, parts.stats.clone());
         let file = match parts.file {
             Some(OpenFile { file, loaded }) => {
@@ -112,74 +113,20 @@ impl BlockCache {
         })
     }
 
-    pub fn try_read<'a>(&self, offset: u64, len: usize, scratch: &'a mut Vec<u8>) -> Option<Result<HitBytes<'a>>> {
-        let mut pieces = self.geometry.pieces(offset, len as u64);
-        let first = pieces.next()?;
-        if len > COPY_LIMIT && first.len as usize == len {
-            let held = self.shared.step(|core, now| {
-                let held = core.hit(first, now)?.hold(first.range())?;
-                core.note_read(first.block, first.block, false);
-                Some(held)
-            });
-            if let Some(held) = held {
-                self.shared.stats.block_cache.read_hits.increment();
-                return Some(Ok(HitBytes::Held(held)));
-            }
-        }
-        if scratch.len() < len {
-            scratch.resize(len, 0);
-        }
-        let out = &mut scratch[..len];
-        if !self.copy_pieces(offset, out) {
-            return None;
-        }
-        self.shared.stats.block_cache.read_hits.increment();
-        Some(Ok(HitBytes::Copied(out)))
-    }
-
-    pub fn try_write(&self, offset: u64, data: &[u8]) -> Result<usize> {
+    pub(crate) fn try_write(&self, offset: u64, len: u64, source: Source<'_>) -> Result<usize> {
         if self.sync {
             return Ok(0);
         }
-        Ok(self.write_some(offset, data.len() as u64, Some(data), false).0 as usize)
+        Ok(self.write_some(offset, len, source, false).0 as usize)
     }
 
-    pub async fn read(&self, offset: u64, len: usize) -> Result<Bytes> {
-        let mut out = vec![0; len];
-        if len == 0 || self.copy_pieces(offset, &mut out) {
-            return Ok(out.into());
-        }
-        self.shared.stats.block_cache.read_misses.increment();
-        let (first, last) = self.block_range(offset, len as u64);
-        {
-            let mut parts = Vec::new();
-            let mut rest = &mut out[..];
-            for piece in self.geometry.pieces(offset, len as u64) {
-                let (part, tail) = rest.split_at_mut(piece.len as usize);
-                rest = tail;
-                parts.push(self.read_piece(piece, part));
-            }
-            let all = try_join_all(parts);
-            tokio::pin!(all);
-            // The first poll registers all demands, before any read-ahead.
-            let early = futures::poll!(&mut all);
-            self.shared.step(|core, _| core.note_read(first, last, true));
-            match early {
-                Poll::Ready(done) => done?,
-                Poll::Pending => all.await?,
-            };
-        }
-        Ok(out.into())
-    }
-
-    pub async fn write(&self, offset: u64, data: Bytes) -> Result<()> {
-        self.write_all(offset, data.len() as u64, Some(&data)).await?;
+    pub(crate) async fn write(&self, offset: u64, len: u64, source: Source<'_>) -> Result<()> {
+        self.write_all(offset, len, source).await?;
         if self.sync { self.flush_store().await } else { Ok(()) }
     }
 
-    pub async fn zero(&self, offset: u64, len: u64) -> Result<()> {
-        self.write_all(offset, len, None).await?;
-        if self.sync { self.flush_store().await } else { Ok(()) }
+    pub(crate) fn payload(&self) -> Payload {
+        self.shared.form.payload
     }
 
     pub async fn flush(&self) -> Result<()> {
@@ -229,95 +176,6 @@ impl BlockCache {
         (BlockNumber((offset / size) as u32), BlockNumber(((offset + len - 1) / size) as u32))
     }
 
-    /// Copies all of a range out of the cache, or `false`.
-    fn copy_pieces(&self, offset: u64, out: &mut [u8]) -> bool {
-        let (first, last) = self.block_range(offset, out.len() as u64);
-        let mut pieces = self.geometry.pieces(offset, out.len() as u64).peekable();
-        let mut at = 0;
-        while pieces.peek().is_some() {
-            let mut large = None;
-            let hit = self.shared.step(|core, now| {
-                let mut copied = 0;
-                while let Some(piece) = pieces.next_if(|piece| copied == 0 || copied + piece.len as usize <= COPY_LIMIT)
-                {
-                    let part = &mut out[at..at + piece.len as usize];
-                    if let Some(content) = core.hit(piece, now) {
-                        if part.len() > COPY_LIMIT {
-                            large = Some(piece);
-                        } else {
-                            content.copy_out(piece.start as usize, part);
-                        }
-                    } else if core.is_absent(piece.block) && self.shared.store.known_zero(piece.block) {
-                        part.fill(0);
-                    } else {
-                        return false;
-                    }
-                    at += piece.len as usize;
-                    copied += piece.len as usize;
-                }
-                if pieces.peek().is_none() {
-                    core.note_read(first, last, false);
-                }
-                true
-            });
-            if !hit {
-                return false;
-            }
-            if let Some(piece) = large
-                && !self.copy_large(piece, &mut out[at - piece.len as usize..at])
-            {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Copies a piece above the limit: outside the lock where one buffer has it, else bit by bit.
-    fn copy_large(&self, piece: Piece, out: &mut [u8]) -> bool {
-        if let Some(held) = self.shared.step(|core, now| core.hit(piece, now)?.hold(piece.range())) {
-            out.copy_from_slice(&held);
-            return true;
-        }
-        out.chunks_mut(COPY_LIMIT).enumerate().all(|(i, part)| {
-            let start = piece.start + (i * COPY_LIMIT) as u32;
-            let piece = Piece { block: piece.block, start, len: part.len() as u32 };
-            self.shared
-                .step(|core, now| core.hit(piece, now).map(|content| content.copy_out(start as usize, part)).is_some())
-        })
-    }
-
-    async fn read_piece(&self, piece: Piece, out: &mut [u8]) -> Result<()> {
-        let mut waited = false;
-        loop {
-            let hit = if out.len() > COPY_LIMIT {
-                self.copy_large(piece, out)
-            } else {
-                self.shared.step(|core, now| {
-                    core.hit(piece, now).map(|content| content.copy_out(piece.start as usize, out)).is_some()
-                })
-            };
-            let done = hit
-                || match self.wait_for(piece).await? {
-                    Some(Base::Memory(buffer)) => {
-                        out.copy_from_slice(&buffer[piece.range()]);
-                        true
-                    }
-                    Some(Base::Zero) => {
-                        out.fill(0);
-                        true
-                    }
-                    _ => false,
-                };
-            waited |= !hit;
-            if done {
-                if waited {
-                    self.shared.step(|core, _| core.pass_on_room());
-                }
-                return Ok(());
-            }
-        }
-    }
-
     /// Waits until something about a piece changed; answers its block's content where it is at hand.
     async fn wait_for(&self, piece: Piece) -> Result<Option<Base>> {
         let mut queued = false;
@@ -330,7 +188,10 @@ impl BlockCache {
                 }
                 match want {
                     Want::Ready => Err(Ok(None)),
-                    Want::Zero => Err(Ok(Some(Base::Zero))),
+                    Want::Zero => {
+                        self.shared.stats.block_cache.zero_reads.increment();
+                        Err(Ok(Some(Base::Zero)))
+                    }
                     Want::Failed(error) => Err(Err(error)),
                     Want::Wait(ticket) => Ok(ticket),
                     Want::NoRoom => Ok(core.wait_for_room(queued, Purpose::Read)),
@@ -352,11 +213,11 @@ impl BlockCache {
         }
     }
 
-    async fn write_all(&self, offset: u64, len: u64, data: Option<&[u8]>) -> Result<()> {
+    async fn write_all(&self, offset: u64, len: u64, source: Source<'_>) -> Result<()> {
         let mut done = 0;
         let mut queued = false;
         while done < len {
-            let rest = data.map(|data| &data[done as usize..]);
+            let rest = source.part(done as usize..len as usize);
             let (taken, blocked) = self.write_some(offset + done, len - done, rest, queued);
             done += taken;
             if queued {
@@ -392,11 +253,11 @@ impl BlockCache {
     }
 
     /// Writes leading bytes until it would have to wait, or has done a good deal. Answers how many and why not more.
-    fn write_some(&self, offset: u64, len: u64, data: Option<&[u8]>, queued: bool) -> (u64, Option<Blocked>) {
+    fn write_some(&self, offset: u64, len: u64, source: Source<'_>, queued: bool) -> (u64, Option<Blocked>) {
         let mut done = 0;
         for piece in self.geometry.pieces(offset, len) {
-            let bytes = data.map(|data| &data[done as usize..done as usize + piece.len as usize]);
-            let (taken, blocked) = self.write_piece(piece, bytes, queued);
+            let part = source.part(done as usize..done as usize + piece.len as usize);
+            let (taken, blocked) = self.write_piece(piece, part, queued);
             done += u64::from(taken);
             if blocked.is_some() {
                 return (done, blocked);
@@ -405,16 +266,17 @@ impl BlockCache {
         (done, None)
     }
 
-    fn write_piece(&self, piece: Piece, bytes: Option<&[u8]>, queued: bool) -> (u32, Option<Blocked>) {
+    fn write_piece(&self, piece: Piece, source: Source<'_>, queued: bool) -> (u32, Option<Blocked>) {
         // Asked under the lock: between the question and the write another writer's data may be stored and evicted.
         let store = &self.shared.store;
         let access = |now| Access { now, known_zero: store.known_zero(piece.block), queued };
         let whole = piece.len == self.geometry.block_size();
         let large = piece.len as usize > COPY_LIMIT;
-        if whole && (bytes.is_none() || large && self.shared.lock().wants_new_base(piece.block)) {
+        if whole && (source.is_zeros() || large && self.shared.lock().wants_new_base(piece.block)) {
             // Made outside the lock.
-            let base = bytes.map_or(Base::Zero, |bytes| Base::Memory(Buffer::copy_of(bytes)));
-            self.shared.stats.block_cache.copied_bytes.add(bytes.map_or(0, |bytes| bytes.len() as u64));
+            let base = Base::written(self.shared.form, source);
+            let copied = if source.is_zeros() { 0 } else { piece.len };
+            self.shared.stats.block_cache.copied_bytes.add(u64::from(copied));
             return match self.shared.step(|core, now| core.replace(piece.block, base, access(now))) {
                 Ok(()) => (piece.len, None),
                 Err(blocked) => (0, Some(blocked)),
@@ -424,8 +286,8 @@ impl BlockCache {
         while done < piece.len {
             let len = (piece.len - done).min(COPY_LIMIT as u32);
             let part = Piece { block: piece.block, start: piece.start + done, len };
-            let bytes = bytes.map(|bytes| &bytes[done as usize..(done + len) as usize]);
-            if let Err(blocked) = self.shared.step(|core, now| core.write(part, bytes, access(now))) {
+            let source = source.part(done as usize..(done + len) as usize);
+            if let Err(blocked) = self.shared.step(|core, now| core.write(part, source, access(now))) {
                 return (done, Some(blocked));
             }
             done += len;

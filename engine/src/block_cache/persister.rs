@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::buffer::Buffer;
 use super::core::{PersistItem, PersistStep};
 use super::disk::{CacheFile, Change};
 use super::driver::Shared;
@@ -91,7 +90,7 @@ async fn gather(shared: &Arc<Shared>, most: usize, held_over: &mut Option<Persis
                 PersistStep::Idle => break,
                 PersistStep::Again => continue,
                 PersistStep::Private(index, buffer) => {
-                    let private = Buffer::copy_of(&buffer);
+                    let private = buffer.private_copy();
                     shared.step(|core, _| core.replace_base(index, &buffer, private));
                     continue;
                 }

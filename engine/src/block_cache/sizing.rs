@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::core::{Config, FileConfig, Micros};
 use crate::geometry::Geometry;
+use crate::payload::Payload;
 use crate::settings::{BlockCacheSettings, CacheSize, RetrySettings};
 
 /// How many blocks a cache holds, altogether and in memory.
@@ -37,6 +38,7 @@ pub(super) fn config(
     settings: &BlockCacheSettings,
     retry: &RetrySettings,
     geometry: Geometry,
+    payload: Payload,
     blocks: CacheBlocks,
     read_only: bool,
     file: bool,
@@ -47,6 +49,7 @@ pub(super) fn config(
     let read_ahead = settings.read_ahead.unwrap_or(auto).min(capacity / 4);
     Config {
         geometry,
+        payload,
         capacity,
         max_dirty,
         threads: settings.threads.max(1),

@@ -116,6 +116,7 @@ mod tests {
             content_type: None,
             content_encoding: Some("deflate, encrypt-AES-128-CBC".into()),
             meta: vec![("s3backer-hmac".into(), "\"643f\"".into())],
+            ..ObjectHeaders::default()
         }
     }
 

@@ -45,6 +45,11 @@ impl CipherName {
     fn iv_len(self) -> usize {
         if self == Self::DesEde3Cbc { 8 } else { 16 }
     }
+
+    /// Bytes of ciphertext for so many bytes: padding is never empty.
+    pub fn padded_len(self, len: usize) -> usize {
+        (len / self.iv_len() + 1) * self.iv_len()
+    }
 }
 
 /// What a password and a place give: the keys of all blocks of one volume.

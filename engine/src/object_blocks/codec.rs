@@ -14,7 +14,8 @@ use crate::data::BlockData;
 use crate::error::{Error, Result};
 use crate::geometry::{BlockNumber, Geometry};
 use crate::object::ObjectHeaders;
-use crate::settings::{CodecSettings, Compression};
+use crate::payload::{Payload, weigh};
+use crate::settings::{CipherName, CodecSettings, Compression};
 
 pub const CONTENT_TYPE: &str = "application/x-s3backer-block";
 pub const BLOCK_SIZE_META: &str = "s3backer-blocksize";
@@ -32,6 +33,7 @@ pub struct Codec {
     compress: Option<Compression>,
     keys: Option<Arc<Keys>>,
     default_encoding: Option<String>,
+    payload: Payload,
 }
 
 impl Codec {
@@ -53,7 +55,14 @@ impl Codec {
         if keys.is_some() || default_encoding.is_some() {
             compress = compress.or(Some(Compression::Deflate(-1)));
         }
-        Ok(Self { geometry, compress, keys, default_encoding })
+        Ok(Self { geometry, compress, keys, default_encoding, payload: Payload::Real })
+    }
+
+    /// For blocks of this kind.
+    #[must_use]
+    pub fn with_payload(mut self, payload: Payload) -> Self {
+        self.payload = payload;
+        self
     }
 
     pub fn geometry(&self) -> Geometry {
@@ -70,33 +79,43 @@ impl Codec {
         max_body_len(self.geometry.block_size())
     }
 
-    /// Body and headers for a block of exactly block-size bytes.
+    /// Body and headers for a block of exactly block-size bytes (weightless: of as many cells as that has).
     pub fn encode(&self, block: BlockNumber, data: Bytes) -> Result<(ObjectHeaders, Bytes)> {
         let block_size = self.geometry.block_size() as usize;
-        if data.len() != block_size {
-            return Err(Error::failed(format!("block {block}: {} bytes to store, not {block_size}", data.len())));
+        let given = self.payload.byte_count(data.len());
+        if given != block_size {
+            return Err(Error::failed(format!("block {block}: {given} bytes to store, not {block_size}")));
         }
-        let mut headers = ObjectHeaders { content_type: Some(CONTENT_TYPE), ..Default::default() };
-        if block.0 == 0 {
-            headers.meta.push((BLOCK_SIZE_META.into(), block_size.to_string()));
-            headers.meta.push((FILE_SIZE_META.into(), self.geometry.size().to_string()));
+        if self.payload == Payload::Weightless {
+            return Ok(self.encode_weightless(block, data));
         }
+        let mut headers = self.plain_headers(block);
         let mut body = data;
-        let must_name_encoding = self.keys.is_some() || self.default_encoding.is_some();
         if let Some(compression) = self.compress {
             let smaller = compress(compression, &body).map_err(|error| error.context(format!("block {block}")))?;
-            if smaller.len() < body.len() || must_name_encoding {
+            if smaller.len() < body.len() || self.must_name_encoding() {
                 body = smaller.into();
                 headers.content_encoding = Some(compression.encoding().into());
             }
         }
         if let Some(keys) = &self.keys {
             body = keys.encrypt(block, &body).into();
-            let name = format!("{}, {ENCRYPT}{}", headers.content_encoding.unwrap_or_default(), keys.cipher());
-            headers.content_encoding = Some(name);
-            headers.meta.push((HMAC_META.into(), format!("\"{}\"", hex::encode(keys.hmac(block, &body)))));
+            seal(&mut headers, keys.cipher(), keys.hmac(block, &body));
         }
         Ok((headers, body))
+    }
+
+    fn plain_headers(&self, block: BlockNumber) -> ObjectHeaders {
+        let mut headers = ObjectHeaders { content_type: Some(CONTENT_TYPE), ..Default::default() };
+        if block.0 == 0 {
+            headers.meta.push((BLOCK_SIZE_META.into(), self.geometry.block_size().to_string()));
+            headers.meta.push((FILE_SIZE_META.into(), self.geometry.size().to_string()));
+        }
+        headers
+    }
+
+    fn must_name_encoding(&self) -> bool {
+        self.keys.is_some() || self.default_encoding.is_some()
     }
 
     /// The block's bytes, exactly block-size many.
@@ -104,7 +123,13 @@ impl Codec {
     /// # Errors
     /// `Corrupt`, naming the block and where it lies in the volume.
     pub fn decode(&self, block: BlockNumber, headers: &ObjectHeaders, body: Bytes) -> Result<BlockData> {
-        self.unpack(block, headers, body).map(BlockData::Bytes).map_err(|why| {
+        let unpacked = match (&headers.stands_for, self.payload) {
+            (Some(cells), Payload::Weightless) => Ok(cells.clone()),
+            (Some(_), Payload::Real) => Err("it is of a simulation, and has no bytes".into()),
+            (None, Payload::Weightless) => self.unpack(block, headers, body).map(|bytes| weigh(&bytes)),
+            (None, Payload::Real) => self.unpack(block, headers, body),
+        };
+        unpacked.map(BlockData::Bytes).map_err(|why| {
             let offset = u64::from(block.0) * u64::from(self.geometry.block_size());
             Error::corrupt(format!("block {block} at offset {offset}: {why}"))
         })
@@ -158,6 +183,13 @@ impl Codec {
         }
         keys.decrypt(block, body).map(Bytes::from).ok_or_else(|| "its padding is wrong".into())
     }
+}
+
+/// Names the encryption, and puts the HMAC beside it.
+fn seal(headers: &mut ObjectHeaders, cipher: CipherName, hmac: [u8; HMAC_LEN]) {
+    let name = format!("{}, {ENCRYPT}{cipher}", headers.content_encoding.take().unwrap_or_default());
+    headers.content_encoding = Some(name);
+    headers.meta.push((HMAC_META.into(), format!("\"{}\"", hex::encode(hmac))));
 }
 
 /// The longest body that a valid object can have: bytes that grew under compression, and a cipher's padding.
@@ -283,6 +315,8 @@ fn unzstd(body: &[u8], block_size: usize) -> Result<Bytes, String> {
         Err(error) => Err(format!("its zstd frame is damaged or longer than the block size {block_size}: {error}")),
     }
 }
+
+mod weightless;
 
 #[cfg(test)]
 mod tests;

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::DELETE_BATCH;
 use super::names::Naming;
 use super::survey::BlockWalk;
-use super::{DELETE_BATCH, DELETES_AT_A_TIME};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{GetIf, Got, ObjectBackend};
 
 /// More than any mount token's body.
 const TOKEN_LEN: usize = 64 << 10;
 
-/// Deletes and answers how many blocks there were; `progress` is told the count now and then.
+/// Deletes and answers how many blocks there were, with up to `at_a_time` requests side by side; `progress` is told the
+/// count now and then.
 ///
 /// # Errors
 /// `Busy` when a mount token is there and `force` is not given. After a failed delete the superblock and the token stay,
@@ -23,6 +24,7 @@ pub async fn erase(
     backend: &Arc<dyn ObjectBackend>,
     prefix: &str,
     force: bool,
+    at_a_time: u32,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u64> {
     let naming = Naming::new(prefix, false);
@@ -30,13 +32,13 @@ pub async fn erase(
         refuse_if_mounted(backend, &naming).await?;
     }
     let mut walk = BlockWalk::new(backend, prefix);
-    let (mut keys, mut deleted) = (Vec::new(), 0);
+    let (mut keys, mut deleted, at_a_time) = (Vec::new(), 0, at_a_time.max(1) as usize);
     loop {
         let page = walk.next_page().await.map_err(|error| error.context("list the blocks to erase"))?;
         let last = page.is_none();
         keys.extend(page.into_iter().flatten().map(|(naming, block)| naming.key(block)));
-        if last || keys.len() >= DELETE_BATCH * DELETES_AT_A_TIME {
-            deleted += delete(backend, std::mem::take(&mut keys)).await?;
+        if last || keys.len() >= DELETE_BATCH * at_a_time {
+            deleted += delete(backend, std::mem::take(&mut keys), at_a_time).await?;
             progress(deleted);
         }
         if last {
@@ -67,7 +69,7 @@ async fn refuse_if_mounted(backend: &Arc<dyn ObjectBackend>, naming: &Naming) ->
     ))
 }
 
-async fn delete(backend: &Arc<dyn ObjectBackend>, keys: Vec<String>) -> Result<u64> {
+async fn delete(backend: &Arc<dyn ObjectBackend>, keys: Vec<String>, at_a_time: usize) -> Result<u64> {
     let count = keys.len() as u64;
     let batches: Vec<Vec<String>> = keys.chunks(DELETE_BATCH).map(<[_]>::to_vec).collect();
     let deletes = stream::iter(batches).map(|batch| async move {
@@ -79,7 +81,7 @@ async fn delete(backend: &Arc<dyn ObjectBackend>, keys: Vec<String>) -> Result<u
         let failed = answers.into_iter().zip(batch).find_map(|(answer, key)| Some((answer.err()?, key)));
         failed.map_or(Ok(()), |(error, key)| Err(error.context(format!("erase {key}"))))
     });
-    deletes.buffer_unordered(DELETES_AT_A_TIME).try_collect::<()>().await?;
+    deletes.buffer_unordered(at_a_time).try_collect::<()>().await?;
     Ok(count)
 }
 
@@ -111,10 +113,10 @@ mod tests {
     #[tokio::test]
     async fn blocks_superblock_and_token_go_and_nothing_else() {
         let (memory, backend) = filled();
-        let deleted = erase(&backend, "v/", false, &|_| {}).await.unwrap();
+        let deleted = erase(&backend, "v/", false, 4, &|_| {}).await.unwrap();
         assert_eq!(deleted, 5000);
         assert_eq!(memory.keys().len(), 3005);
-        assert_eq!(erase(&backend, "v/", false, &|_| {}).await.unwrap(), 0);
+        assert_eq!(erase(&backend, "v/", false, 4, &|_| {}).await.unwrap(), 0);
     }
 
     #[tokio::test]
@@ -122,11 +124,11 @@ mod tests {
         let (memory, backend) = filled();
         memory.insert("v/s3backer-mounted", ObjectHeaders::default(), "vm\n20261122T072341Z\n");
         let before = memory.objects();
-        let error = erase(&backend, "v/", false, &|_| {}).await.unwrap_err();
+        let error = erase(&backend, "v/", false, 4, &|_| {}).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Busy);
         assert!(error.message().contains("vm 20261122T072341Z"), "{error}");
         assert_eq!(memory.objects(), before);
-        erase(&backend, "v/", true, &|_| {}).await.unwrap();
+        erase(&backend, "v/", true, 4, &|_| {}).await.unwrap();
         assert_eq!(memory.object("v/s3backer-mounted"), None);
     }
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 
@@ -160,8 +161,9 @@ impl Inner {
             self.codec.decode(block, &headers, body)?
         } else {
             let inner = self.clone();
-            let cost = self.geometry.block_size() as usize;
-            self.cpu.run(cost, move || inner.codec.decode(block, &headers, body)).await?
+            let work = self.codec.decoding_work(headers.content_encoding.as_deref(), body.len());
+            let bytes = self.geometry.block_size() as usize;
+            self.cpu.run(bytes, move || inner.codec.decode(block, &headers, body), |_| work).await?
         };
         self.stats.http.normal_blocks_read.increment();
         Ok(Fetched::Data(data, etag))
@@ -184,7 +186,9 @@ impl Inner {
             self.codec.encode(block, bytes)?
         } else {
             let inner = self.clone();
-            self.cpu.run(bytes.len(), move || inner.codec.encode(block, bytes)).await?
+            let encoded_len = |done: &Result<(_, Bytes)>| done.as_ref().map_or(0, |(_, body)| body.len());
+            let work = |done: &Result<_>| self.codec.encoding_work(encoded_len(done));
+            self.cpu.run(bytes.len(), move || inner.codec.encode(block, bytes), work).await?
         };
         let stored = self.backend.put(&key, headers, body, PutIf::Always).await;
         let etag = stored.map_err(|error| error.context(format!("write block {block}")))?;

@@ -25,7 +25,7 @@ use super::request::Request;
 use super::sign::{self, Header, Payload, Scheme, Signable};
 use super::url::Endpoint;
 use crate::clock;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::{AuthVersion, S3Settings};
 use crate::stats::Stats;
@@ -127,7 +127,8 @@ impl Http {
         }
         let scheme = Scheme::new(self.version, anonymous);
         let (body, content_md5) = (request.body.clone(), request.content_md5 || self.md5_only.load(Relaxed));
-        self.cpu.run(body.len(), move || Payload::of(&body, scheme, content_md5)).await
+        let work = [(Work::Sha256, body.len())];
+        self.cpu.run(body.len(), move || Payload::of(&body, scheme, content_md5), |_| work).await
     }
 
     /// Takes over the server's time. Whether it differs from the time that `used` gave: another request may have

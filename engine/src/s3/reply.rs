@@ -107,6 +107,7 @@ impl Reply {
             content_type: None,
             content_encoding: (!encodings.is_empty()).then(|| encodings.join(", ")),
             meta,
+            stands_for: None,
         }
     }
 

@@ -25,6 +25,8 @@ pub fn settle(settings: &mut Settings) -> Result<Vec<String>> {
 const NOT_SHARED: &[&str] = &[
     "survey",
     "list-blocks-threads",
+    "survey-max-cost",
+    "delete-delay",
     "md5-cache-size",
     "md5-cache-time",
     "min-write-delay",
@@ -99,6 +101,9 @@ fn connection(settings: &Settings, notices: &mut Vec<String>) -> Result<()> {
     }
     if s3.timeout.is_zero() {
         return Err(Error::config("--timeout=0: no request finishes in no time; try --timeout=30s"));
+    }
+    if s3.connect_timeout.is_zero() {
+        return Err(Error::config("--connect-timeout=0: no connection is made in no time; try --connect-timeout=10s"));
     }
     if let Some(block_size) = settings.volume.block_size {
         speeds(settings, block_size)?;
@@ -202,6 +207,14 @@ fn caches(settings: &mut Settings, notices: &mut Vec<String>) -> Result<()> {
             )));
         }
     }
+    if let CacheSize::Blocks(blocks @ 1..) = cache.size
+        && u64::from(cache.protected) > blocks
+    {
+        notices.push(format!(
+            "--block-cache-num-protected={} is more than --block-cache-size={blocks}: blocks protected by it push each other out",
+            cache.protected
+        ));
+    }
     if off && (cache.preload || cache.protected > 0) {
         notices.push("--preload and --block-cache-num-protected do nothing without a block cache".into());
     }
@@ -297,6 +310,25 @@ mod tests {
         settle(&mut settings).unwrap();
     }
 
+    /// Every flag that changes a layer which shared-disk mode leaves out.
+    #[test]
+    fn the_shared_disk_list_is_complete() {
+        let layers = |s: &Settings| (s.zero_map.clone(), s.md5_cache.clone(), s.block_cache.clone(), s.durability);
+        let plain = Settings::default();
+        for flag in engine() {
+            let mut settings = Settings::default();
+            if flag.set(&mut settings, flag.example).is_err() {
+                // It needs another flag, and none of these layers does.
+                assert!(!NOT_SHARED.contains(&flag.name), "--{}", flag.name);
+                continue;
+            }
+            // `list-blocks` is another name of `survey`.
+            let listed = NOT_SHARED.contains(&flag.name) || flag.name == "list-blocks";
+            assert_eq!(layers(&settings) != layers(&plain), listed, "--{}", flag.name);
+        }
+        assert!(refused(&[("sharedDiskMode", "true"), ("listBlocks", "true")]).contains("--survey"));
+    }
+
     #[test]
     fn names_in_the_shared_disk_list_exist() {
         for name in NOT_SHARED {
@@ -345,6 +377,7 @@ mod tests {
             &[("blockCacheSize", "0"), ("blockCacheFile", "/tmp/c")],
             &[("blockCacheThreads", "0")],
             &[("timeout", "0")],
+            &[("connect-timeout", "0")],
         ] {
             assert!(refused(flags).contains("--"), "{flags:?}");
         }
@@ -360,6 +393,8 @@ mod tests {
 
     #[test]
     fn unsafe_choices_are_said_aloud() {
+        let protecting = |blocks| settled(&[("blockCacheSize", "100"), ("blockCacheNumProtected", blocks)]).unwrap().1;
+        assert!(protecting("101")[0].contains("--block-cache-num-protected=101") && protecting("100").is_empty());
         assert!(settled(&[("durability", "none")]).unwrap().1[0].contains("--durability=none"));
         let mut given = Given::default();
         given.add("ip-tos", "4", "");

@@ -77,20 +77,41 @@ fn give_up_dirty(file: &CacheFile, loaded: &mut Loaded) -> Result<()> {
     drops.chunks(file.max_batch()).try_for_each(|group| file.apply(group, true).map(|_| ()))
 }
 
-/// The shape of the volume the file belongs to, from the file alone.
-pub(super) fn shape(settings: &Settings) -> Result<Shape> {
+/// The file to mount from, which must be there: none is made.
+pub(super) fn existing(settings: &Settings, disk: Option<Arc<dyn CacheDisk>>) -> Result<Arc<dyn CacheDisk>> {
     let Some(path) = &settings.block_cache.file else {
         return Err(Error::config("--offline mounts from a cache file; name it: --block-cache-file=FILE"));
     };
-    let name = path.display().to_string();
-    let disk = FileDisk::open(path, false)?;
-    let Some(identity) = Identity::read(&disk, &name)? else {
+    match disk {
+        Some(disk) => Ok(disk),
+        None if !path.exists() => Err(Error::config(format!(
+            "--offline --block-cache-file={}: there is no such file; mount once with the store, `s3b warm` fills it",
+            path.display()
+        ))),
+        None => Ok(Arc::new(FileDisk::open(path, settings.block_cache.file_advise)?)),
+    }
+}
+
+/// The shape of the volume the file belongs to, from the file alone.
+pub(super) fn shape(settings: &Settings, disk: &dyn CacheDisk) -> Result<Shape> {
+    let name = disk.name();
+    let Some(identity) = Identity::read(disk, &name)? else {
         return Err(Error::config(format!(
             "--offline --block-cache-file={name}: the file is empty; mount once with the store, `s3b warm` fills it"
         )));
     };
+    let geometry = identity.geometry;
+    let (size, block_size) = (geometry.size(), u64::from(geometry.block_size()));
+    let given = [("size", settings.volume.size, size), ("block-size", settings.volume.block_size, block_size)];
+    for (flag, asked, has) in given {
+        if let Some(asked) = asked.filter(|asked| *asked != has) {
+            return Err(Error::config(format!(
+                "--{flag}={asked}: the volume of --block-cache-file={name} has --{flag}={has}; leave --{flag} out"
+            )));
+        }
+    }
     let naming = Naming::new(settings.volume.prefix.as_str(), identity.hashed_names);
-    Ok(Shape { geometry: identity.geometry, naming, is_new: false })
+    Ok(Shape { geometry, naming, is_new: false })
 }
 
 /// Bucket or directory, and prefix.

@@ -6,6 +6,7 @@
 
 mod cache_file;
 mod offline;
+mod prefill;
 mod zero_file;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::memory::Memory;
 use crate::mount_lock::{LockOptions, MountLock};
 use crate::object::ObjectBackend;
 use crate::object_blocks::{Codec, Keys, Naming, ObjectBlocks, Resolved, resolve};
+use crate::payload::Payload;
 use crate::retry::Retrying;
 use crate::s3::{self, Credentials, S3Backend, Surroundings};
 use crate::settings::check;
@@ -36,8 +38,10 @@ use crate::stats::Stats;
 use crate::store::BlockStore;
 use crate::volume::{Blocks, Volume};
 use crate::wrap::{Delays, FaultRates, Faults, Latency};
-use crate::zero_map::{Known, ZeroMap};
+use crate::zero_map::{Known, SavedMap, ZeroMap};
 
+use self::offline::{Joined, Joining, Remembered, Shore};
+pub use self::prefill::prefill;
 use self::zero_file::ZeroFile;
 
 /// What is not data: components, and secrets.
@@ -45,6 +49,8 @@ pub struct Parts {
     /// `None`: built from [`Settings::location`].
     pub backend: Option<Arc<dyn ObjectBackend>>,
     pub cpu: Cpu,
+    /// Weightless: for simulations. Needs a block cache in memory, and a backend that keeps what bodies stand for.
+    pub payload: Payload,
     /// The encryption password.
     pub password: Option<SecretString>,
     /// The S3 secret key, where it was given directly.
@@ -55,7 +61,7 @@ impl Parts {
     /// Production: backend from the settings, heavy work on a pool of as many threads as the machine has cores.
     pub fn for_process(password: Option<SecretString>, access_key: Option<SecretString>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        Self { backend: None, cpu: Cpu::pool(cores), password, access_key }
+        Self { backend: None, cpu: Cpu::pool(cores), payload: Payload::Real, password, access_key }
     }
 }
 
@@ -68,6 +74,8 @@ pub struct Stack {
     file: Option<Arc<CacheFile>>,
     /// The map to save at the end, and where.
     zeros: Option<(ZeroFile, Arc<ZeroMap>)>,
+    /// `--offline`.
+    offline: Option<Arc<Joining>>,
 }
 
 impl Stack {
@@ -82,14 +90,16 @@ impl Stack {
     /// As [`Stack::open`], with the cache file on this disk instead of at the path the settings name.
     pub async fn open_on(settings: &Settings, parts: Parts, disk: Option<Arc<dyn CacheDisk>>) -> Result<Stack> {
         let stats = Arc::<Stats>::default();
+        check_payload(settings, &parts)?;
         let keys = derive_keys(settings, parts.password.as_ref())?;
         if settings.block_cache.offline {
-            return Self::open_offline(settings, parts, keys, stats).await;
+            return Self::open_offline(settings, parts, keys, stats, disk).await;
         }
         let backend = connect(settings, &parts, &stats).await?;
         let resolved = resolve(&backend, settings, keys.as_ref()).await?;
         check::speeds(settings, u64::from(resolved.geometry.block_size()))?;
-        let codec = Codec::new(&settings.codec, resolved.geometry, keys.clone())?;
+        check_block_size(parts.payload, resolved.geometry)?;
+        let codec = Codec::new(&settings.codec, resolved.geometry, keys.clone())?.with_payload(parts.payload);
         let shape = Shape { geometry: resolved.geometry, naming: resolved.naming.clone(), is_new: resolved.is_new };
         let opened = cache_file::open(settings, &shape, keys.as_deref(), disk)?;
         let cached_token = opened.as_ref().map(|(_, loaded)| loaded.token).filter(|token| *token != 0);
@@ -117,14 +127,15 @@ impl Stack {
             let objects =
                 ObjectBlocks::new(backend, shape.geometry, shape.naming, codec, parts.cpu.clone(), stats.clone());
             let store = Arc::new(objects.with_survey_threads(settings.zero_map.threads));
-            Ok((build(settings, store, known, cache_file, parts.cpu, stats.clone())?, zeros))
+            let known = AtMount { known, remembered: None };
+            Ok((build(settings, store, known, cache_file, &parts, stats.clone())?, zeros))
         };
         match built.await {
             Ok((built, zeros)) => {
                 notices.extend(built.notices);
                 let (volume, lock) = (Arc::new(built.volume), Arc::new(Mutex::new(lock)));
                 let zeros = zeros.zip(built.zero_map);
-                Ok(Stack { volume, stats, notices, lock, file: built.file, zeros })
+                Ok(Stack { volume, stats, notices, lock, file: built.file, zeros, offline: None })
             }
             Err(error) => Err(give_back(lock, error).await),
         }
@@ -136,32 +147,37 @@ impl Stack {
         parts: Parts,
         keys: Option<Arc<Keys>>,
         stats: Arc<Stats>,
+        disk: Option<Arc<dyn CacheDisk>>,
     ) -> Result<Stack> {
         let backend = build_backend(settings, &parts, &stats)?;
-        let shape = cache_file::shape(settings)?;
-        let mut settings = settings.clone();
-        settings.volume.size = Some(shape.geometry.size());
-        settings.volume.block_size = Some(u64::from(shape.geometry.block_size()));
-        settings.volume.block_hash_prefix = shape.naming.hashed();
-        // What a crash left is stored on reconnecting: being offline is no reason to lose it.
-        settings.block_cache.recover_dirty = true;
+        let disk = cache_file::existing(settings, disk)?;
+        let shape = cache_file::shape(settings, &*disk)?;
+        check::speeds(settings, u64::from(shape.geometry.block_size()))?;
         let codec = Codec::new(&settings.codec, shape.geometry, keys.clone())?;
-        let Some((file, mut loaded)) = cache_file::open(&settings, &shape, keys.as_deref(), None)? else {
-            return Err(Error::config("--offline mounts from a cache file; name it: --block-cache-file=FILE"));
+        let Some((file, mut loaded)) = cache_file::open(settings, &shape, keys.as_deref(), Some(disk))? else {
+            return Err(Error::config("--offline and --shared-disk-mode exclude each other; drop one of them"));
         };
         loaded.notices.push("mounted offline, from the cache file; joining the store when it answers".into());
         let lock = Arc::new(Mutex::new(None));
+        let (geometry, naming) = (shape.geometry, shape.naming);
         let below =
-            ObjectBlocks::new(backend.clone(), shape.geometry, shape.naming, codec, parts.cpu.clone(), stats.clone());
-        let joining = offline::Joining::new(&settings, backend, shape.geometry, keys, file.clone(), lock.clone());
-        let store = Arc::new(offline::Joined { joining: joining.clone(), below: Arc::new(below) });
+            ObjectBlocks::new(backend.clone(), geometry, naming.clone(), codec, parts.cpu.clone(), stats.clone());
+        let below = Arc::new(below.with_survey_threads(settings.zero_map.threads));
+        let zeros = ZeroFile::of_offline_mount(settings, &backend, &naming);
+        let remembered = zeros.as_ref().and_then(|zeros| zeros.remembered(geometry));
+        let (file_of_lock, zero_file) = (file.clone(), zeros.clone());
+        let shore =
+            Shore { settings: settings.clone(), backend, keys, geometry, naming, file: file_of_lock, zero_file };
+        let joining = Joining::new(shore, lock.clone());
+        let store = Arc::new(Joined { joining: joining.clone(), below });
+        let known = AtMount { known: Known::Nothing, remembered: remembered.map(|zeros| (joining.clone(), zeros)) };
         let open = Some(OpenFile { file, loaded });
-        // No saved map: it may be read under the lock only.
-        let built = build(&settings, store, Known::Nothing, open, parts.cpu, stats.clone())?;
+        let built = build(settings, store, known, open, &parts, stats.clone())?;
         let volume = Arc::new(built.volume);
-        // Set once, here, before anybody has the volume.
-        let _ = joining.volume.set(Arc::downgrade(&volume));
-        Ok(Stack { volume, stats, notices: built.notices, lock, file: built.file, zeros: None })
+        joining.start(&volume);
+        // Saved if joined; with a session that no superblock has: for the next offline mount only.
+        let zeros = zeros.zip(built.zero_map);
+        Ok(Stack { volume, stats, notices: built.notices, lock, file: built.file, zeros, offline: Some(joining) })
     }
 
     pub fn volume(&self) -> Arc<Volume> {
@@ -180,12 +196,14 @@ impl Stack {
     /// Stores everything (as long as it takes), stops background work, releases the lock. Call it once.
     pub async fn close(&self) -> Result<()> {
         self.volume.close().await?;
-        if let Some(file) = &self.file
+        // The lock of a dead mount that the file speaks of is still held for it by a mount that never took one.
+        let took_file = !self.volume.is_read_only() && self.offline.as_ref().is_none_or(|offline| offline.is_joined());
+        if let Some(file) = self.file.as_ref().filter(|_| took_file)
             && let Err(error) = file.set_token(0)
         {
             tracing::warn!("{error}: the next mount will take the cache file for that of a crashed one");
         }
-        if let Some((zeros, map)) = &self.zeros
+        if let Some((zeros, map)) = self.zeros.as_ref().filter(|_| took_file)
             && let Err(error) = zeros.save(map).await
         {
             tracing::warn!("the zero map is not saved, the next mount learns it anew: {error}");
@@ -209,6 +227,38 @@ impl Stack {
     pub fn left_behind(&self) -> Option<String> {
         self.lock.lock().as_ref().and_then(MountLock::left_behind)
     }
+}
+
+/// What a weightless volume cannot do.
+fn check_payload(settings: &Settings, parts: &Parts) -> Result<()> {
+    if parts.payload == Payload::Real {
+        return Ok(());
+    }
+    let cache = &settings.block_cache;
+    if cache.file.is_some() || settings.volume.shared_disk || without_cache(settings) {
+        return Err(Error::config(
+            "a weightless volume has its blocks in a block cache in memory: no --block-cache-file, no --shared-disk-mode, \
+             no --block-cache-size=0; try --block-cache-size=1000",
+        ));
+    }
+    if parts.backend.is_none() && settings.location != Location::Memory {
+        return Err(Error::config("a weightless volume needs a backend in memory"));
+    }
+    Ok(())
+}
+
+fn check_block_size(payload: Payload, geometry: Geometry) -> Result<()> {
+    let (block_size, most) = (geometry.block_size(), Payload::LARGEST_WEIGHTLESS_BLOCK);
+    if payload == Payload::Weightless && block_size > most {
+        return Err(Error::config(format!(
+            "--block-size={block_size}: blocks of a weightless volume are at most {most} bytes; try --block-size={most}"
+        )));
+    }
+    Ok(())
+}
+
+fn without_cache(settings: &Settings) -> bool {
+    matches!(settings.block_cache.size, CacheSize::Blocks(0) | CacheSize::Bytes(0))
 }
 
 /// What must be known of a volume before its layers can be built.
@@ -326,6 +376,13 @@ async fn resolve_again(
     Ok(resolved)
 }
 
+/// What is known of zero blocks at mount.
+struct AtMount {
+    known: Known,
+    /// Believed until the volume is joined to its store.
+    remembered: Option<(Arc<Joining>, SavedMap)>,
+}
+
 /// The volume, and what lies below it that [`Stack`] speaks to.
 struct Built {
     volume: Volume,
@@ -338,9 +395,9 @@ struct Built {
 fn build(
     settings: &Settings,
     mut store: Arc<dyn BlockStore>,
-    known: Known,
+    AtMount { known, remembered }: AtMount,
     cache_file: Option<OpenFile>,
-    cpu: Cpu,
+    parts: &Parts,
     stats: Arc<Stats>,
 ) -> Result<Built> {
     let geometry = store.geometry();
@@ -354,7 +411,7 @@ fn build(
             // Listings cost nothing here.
             zero.survey = SurveyMode::On;
         }
-        let map = Arc::new(ZeroMap::new(store, &zero, known, stats.clone()));
+        let map = Arc::new(ZeroMap::new(store, &zero, known, stats.clone()).with_cpu(parts.cpu.clone()));
         notices.extend(map.start_survey());
         zero_map = Some(map.clone());
         store = map;
@@ -362,7 +419,10 @@ fn build(
     if settings.md5_cache.size > 0 && !shared && !settings.volume.read_only {
         store = Arc::new(Md5Cache::new(store, &settings.md5_cache, stats.clone())?);
     }
-    if shared || settings.block_cache.size == CacheSize::Blocks(0) || settings.block_cache.size == CacheSize::Bytes(0) {
+    if let Some((joining, zeros)) = remembered {
+        store = Arc::new(Remembered { joining, zeros, below: store });
+    }
+    if shared || without_cache(settings) {
         let volume = Volume::new(geometry, settings.volume.read_only, Blocks::Direct(Direct::new(store)));
         return Ok(Built { volume, file: None, zero_map, notices });
     }
@@ -370,7 +430,8 @@ fn build(
     notices.extend(cache_file.iter().flat_map(|open| open.loaded.notices.clone()));
     let parts = CacheParts {
         store,
-        cpu,
+        cpu: parts.cpu.clone(),
+        payload: parts.payload,
         stats,
         file: cache_file,
         durability: settings.durability,

@@ -1,104 +1,292 @@
 //! `--offline`: a mount from the cache file alone, joined to the store when that answers again.
 //!
-//! Until then reads of cached blocks and all writes work; a read that needs the store tries to reach it and fails as any
-//! read does. The first request that gets through joins: the volume's shape is compared, the mount lock taken, and
-//! restored blocks are verified from then on, unless the lock was ours all along. If the volume is not what the cache
+//! Until then reads of cached blocks and all writes work; a read that needs the store fails as any read does. The store is
+//! tried by every request that needs it, and now and then without one. Joining compares the volume's shape, takes the mount
+//! lock, and from then on restored blocks are verified before they are read. If the volume is not what the cache
 //! file is of, or another mount has it, nothing is stored: flushes fail and the dirty blocks stay in the cache file.
+//!
+//! One attempt at a time, in a task of its own that no impatient reader can cancel half way; whoever comes meanwhile shares
+//! it. All attempts use one mount token, so that one which got lost with a connection is recognised by the next.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::sync::watch;
 
+use super::zero_file::ZeroFile;
 use crate::block_cache::disk::CacheFile;
+use crate::clock;
 use crate::data::BlockData;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::etag::ETag;
 use crate::geometry::{BlockNumber, Geometry};
-use crate::mount_lock::{LockOptions, MountLock};
+use crate::mount_lock::{Claim, LockOptions, MountLock};
 use crate::object::ObjectBackend;
-use crate::object_blocks::{Keys, Resolved, resolve};
-use crate::settings::Settings;
+use crate::object_blocks::{Keys, Naming, Resolved, resolve};
+use crate::settings::{Location, RetrySettings, Settings};
 use crate::store::{BlockStore, Expect, Fetched, SurveySink};
 use crate::volume::Volume;
+use crate::zero_map::SavedMap;
 
-/// What joining needs and changes.
-pub(super) struct Joining {
+/// What a mount from the cache file is to be joined with.
+pub(super) struct Shore {
+    /// As the user gave them: what they say of size and naming must agree with the store's.
     pub(super) settings: Settings,
     pub(super) backend: Arc<dyn ObjectBackend>,
-    pub(super) geometry: Geometry,
     pub(super) keys: Option<Arc<Keys>>,
+    /// Of the cache file, as is the naming.
+    pub(super) geometry: Geometry,
+    pub(super) naming: Naming,
     pub(super) file: Arc<CacheFile>,
-    pub(super) lock: Arc<Mutex<Option<MountLock>>>,
-    pub(super) volume: OnceLock<Weak<Volume>>,
-    joined: OnceCell<()>,
+    /// Untrue as soon as something is stored.
+    pub(super) zero_file: Option<ZeroFile>,
 }
 
+pub(super) struct Joining {
+    shore: Shore,
+    /// What is looked for in the store.
+    sought: Settings,
+    /// Where the lock goes once the volume is joined.
+    lock: Arc<Mutex<Option<MountLock>>>,
+    volume: OnceLock<Weak<Volume>>,
+    claim: Claim,
+    /// Our token may lie in the store, although the volume is not joined.
+    claimed: AtomicBool,
+    state: Mutex<State>,
+    closing: watch::Sender<bool>,
+}
+
+enum State {
+    Apart,
+    Trying(Attempt),
+    Joined,
+}
+
+type Attempt = Shared<BoxFuture<'static, Result<()>>>;
+
 impl Joining {
-    pub(super) fn new(
-        settings: &Settings,
-        backend: Arc<dyn ObjectBackend>,
-        geometry: Geometry,
-        keys: Option<Arc<Keys>>,
-        file: Arc<CacheFile>,
-        lock: Arc<Mutex<Option<MountLock>>>,
-    ) -> Arc<Self> {
-        let settings = settings.clone();
+    pub(super) fn new(shore: Shore, lock: Arc<Mutex<Option<MountLock>>>) -> Arc<Self> {
+        let mut sought = shore.settings.clone();
+        sought.volume.block_hash_prefix = shore.naming.hashed();
+        // Forces the lock only: a shape is changed by a mount that sees the store when it begins.
+        sought.volume.force = false;
         Arc::new(Self {
-            settings,
-            backend,
-            geometry,
-            keys,
-            file,
+            claim: Claim::new(shore.settings.test.seed),
+            shore,
+            sought,
             lock,
             volume: OnceLock::new(),
-            joined: OnceCell::new(),
+            claimed: AtomicBool::new(false),
+            state: Mutex::new(State::Apart),
+            closing: watch::Sender::new(false),
         })
     }
 
-    /// Once; a failed attempt leaves nothing behind and the next request tries again.
-    async fn join(&self) -> Result<()> {
-        self.joined.get_or_try_init(|| self.try_join()).await.copied()
+    /// Call it once, before anybody has the volume. Starts the attempts that wait for no request: who reads cached blocks
+    /// only must not go on reading them unverified, and others must learn that the volume is taken.
+    pub(super) fn start(self: &Arc<Self>, volume: &Arc<Volume>) {
+        let _ = self.volume.set(Arc::downgrade(volume));
+        tokio::spawn(keep_trying(Arc::downgrade(self), self.closing.subscribe()));
+    }
+
+    /// Between attempts that nobody waits for.
+    fn pause(&self) -> Duration {
+        match self.shore.settings.retry.longest_backoff {
+            Duration::ZERO => RetrySettings::default().longest_backoff,
+            pause => pause,
+        }
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        matches!(*self.state.lock(), State::Joined)
+    }
+
+    /// Waits for as long as a read does.
+    async fn join(self: &Arc<Self>) -> Result<()> {
+        let start = clock::now();
+        let Some((attempt, begun_before)) = self.attempt()? else { return Ok(()) };
+        let error = match attempt.await {
+            // Its patience began before ours.
+            Err(error) if begun_before && error.is_transient() => error,
+            outcome => return outcome,
+        };
+        let left = match self.shore.settings.retry.max_pause {
+            Some(most) => most.saturating_sub(clock::now() - start),
+            None => RetrySettings::default().longest_backoff,
+        };
+        if left.is_zero() {
+            return Err(error);
+        }
+        let Some((attempt, _)) = self.attempt()? else { return Ok(()) };
+        clock::timeout(left, attempt).await.unwrap_or(Err(error))
+    }
+
+    /// The attempt under way (`true`), or a new one. `None`: joined already.
+    fn attempt(self: &Arc<Self>) -> Result<Option<(Attempt, bool)>> {
+        let mut state = self.state.lock();
+        match &*state {
+            State::Joined => return Ok(None),
+            State::Trying(attempt) => return Ok(Some((attempt.clone(), true))),
+            State::Apart if *self.closing.borrow() => return Err(closed()),
+            State::Apart => {}
+        }
+        let joining = self.clone();
+        let task = tokio::spawn(async move {
+            let outcome = joining.try_join().await;
+            *joining.state.lock() = if outcome.is_ok() { State::Joined } else { State::Apart };
+            outcome
+        });
+        // A task ends without an outcome when its runtime does.
+        let attempt = task.map(|outcome| outcome.unwrap_or_else(|_| Err(closed()))).boxed().shared();
+        *state = State::Trying(attempt.clone());
+        Ok(Some((attempt, false)))
     }
 
     async fn try_join(&self) -> Result<()> {
-        let resolved = resolve(&self.backend, &self.settings, self.keys.as_ref()).await?;
-        if resolved.geometry != self.geometry {
-            return Err(Error::config(format!(
-                "the volume in the store has another shape ({:?}) than the one of the cache file ({:?}): nothing is stored",
-                resolved.geometry, self.geometry
-            )));
-        }
-        let cached = Some(self.file.token()).filter(|token| *token != 0);
-        let mut options = LockOptions::from_settings(&self.settings, cached);
-        options.recover_dirty = true;
-        let ours_all_along = match crate::mount_lock::holder(&self.backend, &resolved.naming.token_key()).await? {
-            Some(holder) => cached == Some(holder.token),
-            None => false,
+        let mut closing = self.closing.subscribe();
+        let looked = tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => Err(closed()),
+            looked = self.look() => looked,
         };
-        let (lock, notices) = MountLock::acquire(&self.backend, &resolved.naming.token_key(), &options).await?;
-        if let Err(error) = self.take(&resolved, &lock).await {
-            return Err(super::give_back(Some(lock), error).await);
+        // A close waits for what follows: it must not leave a token behind.
+        let taken = match looked {
+            Ok(resolved) => self.take(&resolved).await,
+            Err(error) => Err(error),
+        };
+        match taken {
+            Ok(()) => {}
+            // The next attempt goes on with the token.
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                return Err(match self.give_back().await {
+                    Ok(()) => error,
+                    Err(left) => error.context(format!("and the mount token is left behind for now ({left})")),
+                });
+            }
         }
-        if !ours_all_along && let Some(volume) = self.volume.get().and_then(Weak::upgrade) {
+        if !self.shore.settings.block_cache.no_verify
+            && let Some(volume) = self.volume.get().and_then(Weak::upgrade)
+        {
+            // Also if the lock was ours all along: a crash may have left an older version in the file than in the store.
             volume.distrust_restored();
         }
-        *self.lock.lock() = Some(lock);
-        notices.iter().for_each(|notice| tracing::info!("{notice}"));
-        tracing::info!("{} answers again: the volume is joined to it", self.backend.describe());
+        tracing::info!("{} answers again: the volume is joined to it", self.shore.backend.describe());
         Ok(())
     }
 
-    async fn take(&self, resolved: &Resolved, lock: &MountLock) -> Result<()> {
-        let resolved = super::resolve_again(&self.backend, &self.settings, self.keys.as_ref(), resolved).await?;
+    /// Whether the store has the volume that the cache file is of.
+    async fn look(&self) -> Result<Resolved> {
+        let refused = |error: Error| match error.kind() {
+            ErrorKind::Config => error.context(
+                "--offline: the store does not have the volume of the cache file; nothing is stored, what was written \
+                 stays in the file",
+            ),
+            _ => error,
+        };
+        let resolved = resolve(&self.shore.backend, &self.sought, self.shore.keys.as_ref()).await.map_err(refused)?;
+        let (stored, cached) = (resolved.geometry, self.shore.geometry);
+        if resolved.is_new {
+            // Every mount that may write leaves a superblock.
+            return Err(refused(Error::config("no block and no superblock is left of it")));
+        }
+        if stored != cached {
+            return Err(refused(Error::config(format!("there it is {stored:?}, in the file {cached:?}"))));
+        }
+        Ok(resolved)
+    }
+
+    async fn take(&self, resolved: &Resolved) -> Result<()> {
+        let Shore { settings, backend, keys, file, .. } = &self.shore;
+        let mut held = None;
+        // A directory is locked by the file system, since it was opened.
+        if !matches!(settings.location, Location::Directory(_)) {
+            let cached = Some(file.token()).filter(|token| *token != 0);
+            let mut options = LockOptions::from_settings(settings, cached);
+            options.recover_dirty = true;
+            options.claim = Some(self.claim.clone());
+            self.claimed.store(true, Ordering::Release);
+            let (lock, notices) = MountLock::acquire(backend, &self.shore.naming.token_key(), &options).await?;
+            notices.iter().for_each(|notice| tracing::info!("{notice}"));
+            if let Some(token) = lock.token()
+                && let Err(error) = file.set_token(token)
+            {
+                // A broken cache file is one more reason to store what is dirty.
+                tracing::warn!("{error}: after a crash this mount's token will not be known for ours");
+            }
+            held = Some(lock);
+        }
+        let resolved = super::resolve_again(backend, &self.sought, keys.as_ref(), resolved).await?;
         // No session: nobody's saved zero map may be believed after this mount.
-        resolved.commit(&self.backend, None).await?;
-        match lock.token() {
-            Some(token) => self.file.set_token(token),
-            None => Ok(()),
+        resolved.commit(backend, None).await?;
+        if let Some(zeros) = self.shore.zero_file.as_ref().filter(|_| !settings.volume.read_only)
+            && let Err(error) = zeros.forget()
+        {
+            tracing::warn!("{error}; delete it, it will be untrue");
+        }
+        *self.lock.lock() = held;
+        Ok(())
+    }
+
+    /// Removes our token, should an attempt have left it.
+    async fn give_back(&self) -> Result<()> {
+        if self.claimed.load(Ordering::Acquire) {
+            let key = self.shore.naming.token_key();
+            MountLock::of_claim(&self.shore.backend, &key, &self.claim).release().await?;
+            self.claimed.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Ends the attempts. What is joined stays so; what is not has no token in the store.
+    async fn close(&self) {
+        self.closing.send_replace(true);
+        let last = match &*self.state.lock() {
+            State::Trying(attempt) => Some(attempt.clone()),
+            State::Apart | State::Joined => None,
+        };
+        if let Some(attempt) = last {
+            // Its outcome is in the state.
+            let _ = attempt.await;
+        }
+        if !self.is_joined()
+            && let Err(error) = self.give_back().await
+        {
+            tracing::warn!("{error}; s3b reset-mounted-flag removes the mount token, if there is one");
         }
     }
+}
+
+async fn keep_trying(joining: Weak<Joining>, mut closing: watch::Receiver<bool>) {
+    let mut said = String::new();
+    loop {
+        let Some(still) = joining.upgrade() else { return };
+        let outcome = still.join().await;
+        let pause = still.pause();
+        drop(still);
+        match outcome {
+            Ok(()) => return,
+            Err(error) if error.kind() == ErrorKind::Closed => return,
+            Err(error) if error.message() != said => {
+                tracing::warn!("offline: {error}");
+                error.message().clone_into(&mut said);
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => return,
+            () = clock::sleep(pause) => {}
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the volume is being closed and was not joined to its store")
 }
 
 /// A store whose every request joins first.
@@ -143,12 +331,73 @@ impl BlockStore for Joined {
         })
     }
 
+    /// In no hurry: waits until the volume is joined. Whoever closes the zero map drops it.
     fn survey(&self, sink: SurveySink) -> BoxFuture<'static, Result<()>> {
-        self.after_joining(move |below| below.survey(sink))
+        let (joining, below) = (self.joining.clone(), self.below.clone());
+        Box::pin(async move {
+            while let Err(error) = joining.join().await {
+                if error.kind() == ErrorKind::Closed {
+                    return Err(error);
+                }
+                clock::sleep(joining.pause()).await;
+            }
+            below.survey(sink).await
+        })
+    }
+
+    /// Nothing was handed down before joining, so there is nothing to wait for: a flush or a close with nothing dirty
+    /// needs no store.
+    fn sync(&self) -> BoxFuture<'static, Result<()>> {
+        match self.joining.is_joined() {
+            true => self.below.sync(),
+            false => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        let (joining, below) = (self.joining.clone(), self.below.clone());
+        Box::pin(async move {
+            joining.close().await;
+            below.close().await;
+        })
+    }
+}
+
+/// On top of all: the holes of a volume, which no cache file holds, read as zeros while nobody can be asked. Stores go
+/// down as ever, so what was zeroed offline is deleted for certain.
+pub(super) struct Remembered {
+    pub(super) joining: Arc<Joining>,
+    pub(super) zeros: SavedMap,
+    pub(super) below: Arc<dyn BlockStore>,
+}
+
+impl BlockStore for Remembered {
+    fn geometry(&self) -> Geometry {
+        self.below.geometry()
+    }
+
+    fn read(&self, block: BlockNumber, expect: Expect) -> BoxFuture<'static, Result<Fetched>> {
+        self.below.read(block, expect)
+    }
+
+    fn write(&self, block: BlockNumber, data: BlockData, want_etag: bool) -> BoxFuture<'static, Result<Option<ETag>>> {
+        self.below.write(block, data, want_etag)
+    }
+
+    fn delete_many(&self, blocks: Vec<BlockNumber>) -> BoxFuture<'static, Vec<(BlockNumber, Result<()>)>> {
+        self.below.delete_many(blocks)
+    }
+
+    fn survey(&self, sink: SurveySink) -> BoxFuture<'static, Result<()>> {
+        self.below.survey(sink)
+    }
+
+    fn known_zero(&self, block: BlockNumber) -> bool {
+        self.below.known_zero(block) || (self.zeros.contains(block) && !self.joining.is_joined())
     }
 
     fn sync(&self) -> BoxFuture<'static, Result<()>> {
-        self.after_joining(|below| below.sync())
+        self.below.sync()
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -52,6 +52,11 @@ impl Daemon {
         std::fs::read(self.log.path()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
+    /// Waits until its log holds `words`.
+    pub fn wait_for(&self, words: &str, limit: Duration) -> Result<()> {
+        until(limit, words, || self.log().contains(words).then_some(())).with_context(|| self.log())
+    }
+
     /// `Some` once it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         // An error means it was reaped already, which only this struct does.

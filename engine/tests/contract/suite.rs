@@ -65,6 +65,7 @@ fn encoded() -> ObjectHeaders {
             ("s3backer-blocksize".into(), "4096".into()),
             ("s3backer-hmac".into(), "\"643f070b9170d2aa3662a627d5d94e84a0c9ada9\"".into()),
         ],
+        ..ObjectHeaders::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cache file: restarts, crashes, and what goes wrong with it.
 
+use s3b_engine::block_cache::disk::CacheDisk;
 use s3b_engine::clock;
 use s3b_engine::error::ErrorKind;
 use s3b_engine::settings::{CacheSize, Durability};
@@ -128,6 +129,21 @@ fn a_read_only_mount_shows_unstored_blocks_and_stores_none() {
     rig.settings.block_cache.recover_dirty = true;
     life(async { rig.open().await.stack.close().await.unwrap() });
     assert_eq!(rig.stored()[3], 33, "still there for a mount that may store it");
+
+    // Nor does it give away the lock that a dead mount holds for them.
+    let mut rig = Rig::with_file().filled();
+    life(async {
+        let open = rig.open().await;
+        open.faults.set_outage(true);
+        open.write(3, 33).await;
+        clock::sleep(secs(60)).await;
+    });
+    rig.settings.volume.read_only = true;
+    life(async { rig.open().await.stack.close().await.unwrap() });
+    rig.settings.volume.read_only = false;
+    rig.settings.block_cache.recover_dirty = true;
+    life(async { rig.open().await.stack.close().await.unwrap() });
+    assert_eq!(rig.stored()[3], 33);
 }
 
 #[test]
@@ -209,4 +225,29 @@ fn a_file_that_filled_up_brings_nothing_old_back() {
         open.stack.close().await.unwrap();
     });
     assert_eq!(rig.stored(), vec![2; 16]);
+}
+
+#[test]
+fn a_damaged_copy_of_a_stored_block_is_fetched_again() {
+    let mut rig = Rig::with_file().filled();
+    rig.settings.block_cache.no_verify = true;
+    let disk = rig.disk.clone().unwrap();
+    for block in [7, 8] {
+        let copy = (0..disk.len().unwrap() - BLOCK).step_by(512).find(|at| {
+            let mut bytes = vec![0; BLOCK as usize];
+            disk.read_at(*at, &mut bytes).unwrap();
+            bytes == vec![block; BLOCK as usize]
+        });
+        disk.write_at(copy.unwrap() + 100, &[0]).unwrap();
+    }
+    life(async {
+        let open = rig.open().await;
+        assert_eq!(open.read(6).await, 7);
+        // Under sectors written since, too: for a reader, and for the store.
+        open.volume.write(7 * BLOCK, vec![70; 512].into()).await.unwrap();
+        open.volume.flush().await.unwrap();
+        assert_eq!(open.volume.read(7 * BLOCK + 511, 2).await.unwrap(), vec![70, 8]);
+        open.stack.close().await.unwrap();
+    });
+    assert_eq!(rig.stored(), (1..=16).map(|byte| if byte == 8 { 70 } else { byte }).collect::<Vec<u8>>());
 }

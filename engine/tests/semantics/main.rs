@@ -3,6 +3,7 @@
 mod cache_file;
 mod durability;
 mod mounting;
+mod offline;
 mod outages;
 mod reading_and_writing;
 mod rig;
@@ -10,7 +11,7 @@ mod rig;
 use std::collections::BTreeSet;
 use std::fs;
 
-const MODULES: [&str; 5] = ["cache_file", "durability", "mounting", "outages", "reading_and_writing"];
+const MODULES: [&str; 6] = ["cache_file", "durability", "mounting", "offline", "outages", "reading_and_writing"];
 
 /// `A flush is a barrier` becomes `a_flush_is_a_barrier`.
 fn test_name(heading: &str) -> String {

@@ -9,6 +9,7 @@ use s3b_engine::clock;
 use s3b_engine::cpu::Cpu;
 use s3b_engine::error::Error;
 use s3b_engine::memory::Memory;
+use s3b_engine::payload::Payload;
 use s3b_engine::settings::{CacheSize, Settings};
 use s3b_engine::stack::{Parts, Stack};
 use s3b_engine::volume::Volume;
@@ -32,6 +33,8 @@ pub struct Rig {
     pub settings: Settings,
     pub disk: Option<Arc<MemoryDisk>>,
     pub password: Option<&'static str>,
+    /// The store does not answer when the volume is opened.
+    pub away: bool,
 }
 
 /// An open volume, its faults and its requests.
@@ -53,7 +56,7 @@ impl Rig {
         settings.block_cache.read_ahead = Some(0);
         settings.retry.longest_backoff = secs(5);
         settings.test.seed = Some(1);
-        Self { objects: Memory::new(), settings, disk: None, password: None }
+        Self { objects: Memory::new(), settings, disk: None, password: None, away: false }
     }
 
     pub fn with_file() -> Self {
@@ -68,10 +71,17 @@ impl Rig {
             Latency::new(Arc::new(self.objects.clone()), Delays::all(Delay::fixed(Duration::from_millis(20))), 1);
         let faults = Faults::new(Arc::new(slow), FaultRates::default(), 1);
         let control = faults.control();
+        control.set_outage(self.away);
         let counting = Counting::new(Arc::new(faults));
         let counts = counting.counts();
         let password = self.password.map(|password| password.to_string().into());
-        let parts = Parts { backend: Some(Arc::new(counting)), cpu: Cpu::inline(), password, access_key: None };
+        let parts = Parts {
+            backend: Some(Arc::new(counting)),
+            cpu: Cpu::inline(),
+            payload: Payload::Real,
+            password,
+            access_key: None,
+        };
         let disk = self.disk.clone().map(|disk| disk as Arc<dyn CacheDisk>);
         let stack = Stack::open_on(&self.settings, parts, disk).await?;
         Ok(Open { volume: stack.volume(), stack, faults: control, counts })
@@ -110,7 +120,13 @@ impl Rig {
         let mut settings = Settings::default();
         settings.volume.read_only = true;
         let password = self.password.map(|password| password.to_string().into());
-        let parts = Parts { backend: Some(Arc::new(copy)), cpu: Cpu::inline(), password, access_key: None };
+        let parts = Parts {
+            backend: Some(Arc::new(copy)),
+            cpu: Cpu::inline(),
+            payload: Payload::Real,
+            password,
+            access_key: None,
+        };
         life(async {
             let volume = Stack::open(&settings, parts).await.unwrap().volume();
             let mut bytes = Vec::new();

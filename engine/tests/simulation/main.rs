@@ -7,9 +7,11 @@
 //! * what a flush answered for is there after a crash, or something newer: in the store, or with `journal` in store and
 //!   cache file together; nothing older ever comes back over it;
 //! * after a close the store has the latest of everything;
-//! * nobody hangs once the faults have ended.
+//! * nobody hangs once the faults have ended;
+//! * in shared-disk mode no host ever misses a write that has returned on another.
 
 mod reference;
+mod shared;
 mod store;
 mod story;
 
@@ -57,6 +59,26 @@ fn same_seed_same_story() {
             assert_eq!(one, other, "seed {seed}, event {at}");
         }
         assert_eq!(first.events.len(), second.events.len());
+    }
+}
+
+/// Likewise `SHARED_SEED=17`.
+#[test]
+fn two_hosts_of_a_shared_disk_see_each_others_writes_at_once() {
+    if let Some(seed) = std::env::var("SHARED_SEED").ok().and_then(|value| value.parse::<u64>().ok()) {
+        shared::run(seed).events.iter().for_each(|event| eprintln!("{event}"));
+        return;
+    }
+    let mut total = BTreeMap::new();
+    for seed in 0..60 {
+        let outcome = shared::run(seed);
+        outcome.counts.iter().for_each(|(what, count)| *total.entry(*what).or_insert(0) += count);
+        if seed % 10 == 0 {
+            assert!(outcome.events == shared::run(seed).events, "shared seed {seed}: another story");
+        }
+    }
+    for (what, least) in shared::Outcome::LEAST {
+        assert!(total[what] >= least, "only {} {what}: {total:?}", total[what]);
     }
 }
 

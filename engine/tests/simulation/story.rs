@@ -14,6 +14,7 @@ use s3b_engine::clock;
 use s3b_engine::cpu::Cpu;
 use s3b_engine::error::ErrorKind;
 use s3b_engine::memory::Memory;
+use s3b_engine::payload::Payload;
 use s3b_engine::settings::{CacheSize, CipherName, Compression, Durability, Settings, SurveyMode};
 use s3b_engine::stack::{Parts, Stack};
 use s3b_engine::volume::Volume;
@@ -148,7 +149,7 @@ impl Plan {
 
     fn parts(&self, backend: Arc<dyn s3b_engine::object::ObjectBackend>) -> Parts {
         let password = self.base.codec.encrypt.is_some().then(|| "password".to_string().into());
-        Parts { backend: Some(backend), cpu: Cpu::inline(), password, access_key: None }
+        Parts { backend: Some(backend), cpu: Cpu::inline(), payload: Payload::Real, password, access_key: None }
     }
 
     fn sectors(&self) -> usize {

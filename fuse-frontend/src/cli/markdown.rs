@@ -48,10 +48,20 @@ pub fn plain() -> String {
     out
 }
 
-/// Warnings about given flags of this front end that are accepted and do nothing.
-pub fn ignored_mount_flags(given: &Given) -> Vec<String> {
+/// Flags of the front end that mean something to every command.
+const NOT_OF_MOUNTS_ALONE: [&str; 3] = ["test", "debug", "quiet"];
+
+/// Warnings about given flags of this front end that are accepted and do nothing: never, or not with this command.
+pub fn ignored_mount_flags(command: &str, given: &Given) -> Vec<String> {
     let ignored = MOUNT.iter().filter_map(|flag| match flag.effect {
         Effect::Ignored(why) if given.has(flag.name) => Some(format!("--{} is ignored: {why}", flag.name)),
+        Effect::ShownBy(_)
+            if command != "mount"
+                && given.has_on_command_line(flag.name)
+                && !NOT_OF_MOUNTS_ALONE.contains(&flag.name) =>
+        {
+            Some(format!("--{} is ignored: it is for mounting, and `{command}` does not mount", flag.name))
+        }
         _ => None,
     });
     ignored.collect()
@@ -79,29 +89,38 @@ mod tests {
         }
     }
 
-    /// The tests that the table names exist somewhere in the workspace.
+    /// Each flag names the test that shows its effect, and that is a test; or it says why it has none.
     #[test]
-    fn named_tests_exist() {
-        let mut sources = String::new();
+    fn every_flag_names_the_test_that_shows_its_effect() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for part in ["engine", "fuse-frontend", "tuner"] {
-            read_all(&root.join(part), &mut sources);
-        }
+        let mut complaints = Vec::new();
         for flag in LEADING.iter().flat_map(|group| group_of(group)) {
-            if let Effect::ShownBy(test) = flag.effect {
-                assert!(sources.contains(&format!("fn {test}(")), "--{}: no test {test}", flag.name);
+            match flag.effect {
+                Effect::Ignored("") => complaints.push(format!("--{}: ignored, and why?", flag.name)),
+                Effect::Ignored(_) => {}
+                Effect::ShownBy(named) => {
+                    let (file, test) = named.rsplit_once("::").unwrap_or_default();
+                    let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+                    if !is_test(&text, test) {
+                        complaints.push(format!("--{}: {named:?} is no test", flag.name));
+                    }
+                }
             }
         }
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     }
 
-    fn read_all(directory: &std::path::Path, out: &mut String) {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() && !path.ends_with("target") {
-                read_all(&path, out);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                out.push_str(&std::fs::read_to_string(path).unwrap_or_default());
-            }
-        }
+    /// Whether `text` has a function of this name with a test's attribute right above it.
+    fn is_test(text: &str, name: &str) -> bool {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let opens = |line: &str| line.trim_start_matches("async ").starts_with(&format!("fn {name}("));
+        let at = lines.iter().position(|line| opens(line));
+        at.is_some_and(|at| at > 0 && (lines[at - 1] == "#[test]" || lines[at - 1].starts_with("#[tokio::test")))
+    }
+
+    #[test]
+    fn only_tests_count_as_tests() {
+        let text = "#[test]\nfn a() {}\n#[tokio::test(start_paused = true)]\nasync fn b() {}\nfn c() {}\n";
+        assert_eq!(["a", "b", "c", "d", ""].map(|name| is_test(text, name)), [true, true, false, false, false]);
     }
 }

@@ -75,7 +75,7 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         "The bucket is a directory of files",
         field!(MountOptions; test, parse::boolean, bool::to_string),
     )
-    .shown_by("bytes_come_back"),
+    .shown_by("fuse-frontend/tests/mount.rs::bytes_come_back"),
     Flag::new(
         "direct-io",
         Switch,
@@ -85,7 +85,7 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         field!(MountOptions; direct_io, parse::boolean, bool::to_string),
     )
     .legacy("directIO")
-    .shown_by("direct_io_and_names_are_as_asked"),
+    .shown_by("fuse-frontend/tests/mount.rs::direct_io_and_names_are_as_asked"),
     Flag::new(
         "file-mode",
         Required("OCTAL"),
@@ -95,7 +95,7 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         field!(MountOptions; opt file_mode, parse::mode, |m| format!("{m:04o}")),
     )
     .legacy("fileMode")
-    .shown_by("direct_io_and_names_are_as_asked"),
+    .shown_by("fuse-frontend/tests/mount.rs::direct_io_and_names_are_as_asked"),
     Flag::new(
         "filename",
         Required("NAME"),
@@ -104,7 +104,7 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         "Name of the file; default `file`",
         field!(MountOptions; filename, file_name, String::clone),
     )
-    .shown_by("direct_io_and_names_are_as_asked"),
+    .shown_by("fuse-frontend/tests/mount.rs::direct_io_and_names_are_as_asked"),
     Flag::new(
         "stats-filename",
         Required("NAME"),
@@ -114,7 +114,7 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         field!(MountOptions; stats_filename, stats_file_name, String::clone),
     )
     .legacy("statsFilename")
-    .shown_by("direct_io_and_names_are_as_asked"),
+    .shown_by("fuse-frontend/tests/mount.rs::direct_io_and_names_are_as_asked"),
     Flag::new(
         "stats-file-mirror",
         Required("PATH"),
@@ -124,7 +124,7 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         field!(MountOptions; opt stats_file_mirror, |v: &str| parse::text(v).map(PathBuf::from), |p| p.display().to_string()),
     )
     .legacy("statsFileMirror")
-    .shown_by("a_vanished_mirror_resets_the_counters"),
+    .shown_by("fuse-frontend/src/stats_file.rs::a_vanished_mirror_resets_the_counters"),
     Flag::new(
         "stats-file-mirror-interval",
         Required("MS"),
@@ -133,7 +133,8 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         "Time between copies; default 1s",
         field!(MountOptions; stats_file_mirror_interval, positive_millis, show_duration),
     )
-    .legacy("statsFileMirrorInterval"),
+    .legacy("statsFileMirrorInterval")
+    .shown_by("fuse-frontend/src/stats_file.rs::the_mirror_is_written_anew_at_each_interval"),
     Flag::new(
         "kernel-read-ahead",
         Required("SIZE"),
@@ -142,7 +143,7 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         "What the kernel reads ahead of sequential readers of the file; default 1m",
         field!(MountOptions; kernel_read_ahead, parse::size, show_size),
     )
-    .shown_by("the_kernel_reads_ahead"),
+    .shown_by("fuse-frontend/tests/mount.rs::the_kernel_reads_ahead"),
     Flag::new(
         "fuse-threads",
         Required("N"),
@@ -150,7 +151,8 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         "4",
         "Threads that answer the kernel; default: one per CPU, 2 to 8",
         field!(MountOptions; opt fuse_threads, threads, u32::to_string),
-    ),
+    )
+    .shown_by("fuse-frontend/tests/mount.rs::the_process_behaves_as_asked"),
     Flag::new(
         "debug",
         Switch,
@@ -158,7 +160,8 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         "true",
         "Log what happens inside",
         field!(MountOptions; debug, parse::boolean, bool::to_string),
-    ),
+    )
+    .shown_by("fuse-frontend/tests/mount.rs::the_process_behaves_as_asked"),
     Flag::new(
         "quiet",
         Switch,
@@ -166,7 +169,8 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         "true",
         "Say nothing at start but errors",
         field!(MountOptions; quiet, parse::boolean, bool::to_string),
-    ),
+    )
+    .shown_by("fuse-frontend/tests/mount.rs::the_process_behaves_as_asked"),
     Flag::new(
         "foreground",
         Switch,
@@ -174,7 +178,8 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
         "true",
         "Stay in the foreground and log to stderr (also -f)",
         field!(MountOptions; foreground, parse::boolean, bool::to_string),
-    ),
+    )
+    .shown_by("fuse-frontend/tests/mount.rs::the_process_behaves_as_asked"),
     Flag::new("nbd", Switch, PROCESS, "true", "Serve a network block device instead of a mount", Field::NONE)
         .ignored("this version mounts through FUSE only; put a loop device on the file"),
     Flag::new("nbd-flag", Required("TEXT"), PROCESS, "-v", "Extra argument of nbdkit", Field::NONE)

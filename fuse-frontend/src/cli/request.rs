@@ -59,12 +59,13 @@ pub fn request(command: &str, matches: &ArgMatches, read: ReadFile<'_>) -> Resul
     }
     let positionals: Vec<&String> = matches.get_many("positional").into_iter().flatten().collect();
     let mountpoint = place(command, &positionals, &mut request)?;
-    if request.settings.volume.shared_disk {
+    // Nor does the kernel cache what other mounts may change: always in shared-disk mode, until joining in an offline one.
+    if request.settings.volume.shared_disk || request.settings.block_cache.offline {
         request.options.direct_io = true;
     }
     request.notices.extend(check::settle(&mut request.settings)?);
     request.notices.extend(check::ignored(&given));
-    request.notices.extend(markdown::ignored_mount_flags(&given));
+    request.notices.extend(markdown::ignored_mount_flags(command, &given));
     if request.secrets.access_key.is_some() && request.settings.s3.credentials.access_id.is_none() {
         return Err(Error::config("--access-key needs --access-id=ID"));
     }

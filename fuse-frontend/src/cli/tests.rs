@@ -82,6 +82,10 @@ fn switches_do_not_swallow_the_bucket() {
 fn every_refusal_names_what_and_what_works() {
     for (line, parts) in [
         (&["s3b", "mount", "--block-size=10x", "b", "/m"][..], &["--block-size=10x", "try --block-size=64k"][..]),
+        (&["s3b", "mount", "--block-size=3000", "b", "/m"], &["--block-size=3000", "--block-size=4096"]),
+        (&["s3b", "mount", "--block-size=1k", "--size=8t", "b", "/m"], &["--size=8796093022208", "--block-size=2048"]),
+        (&["s3b", "mount", "--block-size=4k", "--size=5000", "b", "/m"], &["--size=5000", "--size=8192"]),
+        (&["s3b", "mount", "--encrypt=blowfish", "b", "/m"], &["--encrypt=blowfish", "AES-256-CBC"]),
         (&["s3b", "mount", "--blok-size=1", "b", "/m"], &["--blok-size", "--block-size"]),
         (&["s3b", "mount", "-o", "blok-size=1", "b", "/m"], &["blok-size", "`block-size`"]),
         (&["s3b", "mount", "-o", "blockSize", "b", "/m"], &["-o blockSize", "try -o blockSize=64k"]),
@@ -110,6 +114,30 @@ fn legacy_actions_are_flags() {
     assert!(matches!(parsed(&["mount.s3b", "b", "/m", "-f"]), Ok(Action::Nothing)));
     let (request, _) = mount(&["s3backer", "--test", "/some/dir", "/m"]);
     assert_eq!(request.settings.location, Location::Directory("/some/dir".into()));
+}
+
+#[test]
+fn what_only_mounts_understand_is_not_taken_in_silence() {
+    let notices = |line: &[&str]| match parsed(line) {
+        Ok(Action::Erase(r) | Action::Info(r) | Action::ResetMountedFlag(r) | Action::Mount(r, _)) => r.notices,
+        other => panic!("{line:?}: {other:?}"),
+    };
+    for line in [
+        &["s3b", "erase", "--direct-io", "b"][..],
+        &["s3b", "info", "-o", "directIO", "b"],
+        &["s3backer", "--reset-mounted-flag", "--directIO", "b"],
+    ] {
+        let notices = notices(line);
+        assert!(notices.len() == 1 && notices[0].contains("--direct-io is ignored"), "{line:?}: {notices:?}");
+    }
+    // A config file serves a mount and its tools; and some flags mean something to all.
+    for line in [
+        &["s3b", "info", "--config", "s3b.toml", "b"][..],
+        &["s3b", "erase", "--test", "--debug", "--quiet", "d"],
+        &["s3b", "mount", "--direct-io", "b", "/m"],
+    ] {
+        assert_eq!(notices(line), [""; 0], "{line:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Where volumes live in these tests, and what is written to them.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -67,6 +68,12 @@ impl Bucket {
     pub fn s3backer_erase(&self, s3backer: &S3backer, flags: &[&str]) -> Command {
         s3backer.erase(self.port, KEYS, self.name, flags)
     }
+}
+
+/// Names and contents of everything in a `--test` directory.
+pub fn snapshot(store: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(store).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
+    entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
 }
 
 /// Mounts, with the program's words in the panic if it does not.

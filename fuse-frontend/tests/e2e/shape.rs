@@ -1,19 +1,10 @@
 //! The shape of a volume is fixed when it is made.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use s3b_testkit::require_root_and_fuse;
 
-use crate::place::{mount, noise, refusal, s3b, unmount, write_at};
+use crate::place::{mount, noise, refusal, s3b, snapshot, unmount, write_at};
 
 const FLAGS: &[&str] = &["--size=8m", "--block-size=64k"];
-
-/// Names and contents of everything in a `--test` directory.
-fn snapshot(store: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(store).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
-    entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
-}
 
 #[test]
 fn a_block_size_is_never_changed() {

@@ -8,14 +8,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
 
+use super::devices::Devices;
+use super::event::Event;
 use super::source::{Source, u16_at, u32_at, u64_at};
 use super::{RawOp, RawOps, Skipped, TraceError};
 use crate::op::OpKind;
 
 const MAGIC: u32 = 0x6561_7400;
 const RECORD_LEN: usize = 48;
-/// Address spaces in one recording; more is taken for garbage.
-const MAX_DEVICES: usize = 4096;
 
 const WRITE: u32 = 1 << 1;
 const FLUSH: u32 = 1 << 2;
@@ -23,24 +23,6 @@ const PASSTHROUGH: u32 = 1 << 9;
 const NOTIFY: u32 = 1 << 10;
 const DISCARD: u32 = 1 << 13;
 const FUA: u32 = 1 << 15;
-
-/// Which event stands for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Event {
-    Queued,
-    Issued,
-    Completed,
-}
-
-impl Event {
-    pub fn letter(self) -> char {
-        match self {
-            Self::Queued => 'Q',
-            Self::Issued => 'D',
-            Self::Completed => 'C',
-        }
-    }
-}
 
 pub fn recognise(head: &[u8]) -> bool {
     head.len() >= 4 && byte_order(head).is_some()
@@ -131,28 +113,24 @@ fn request(record: Record, offset: u64) -> (Record, RawOp) {
     };
     let write = kind == OpKind::Write;
     let op = RawOp {
-        time_ns: record.time_ns,
-        kind,
-        offset,
-        len: u64::from(record.bytes),
-        device: 0,
         flush_before: write && has(FLUSH),
         durable: write && has(FUA),
+        ..RawOp::new(record.time_ns, kind, offset, u64::from(record.bytes))
     };
     (record, op)
 }
 
-/// The first of Q, D, C that occurs in any of the files. Stops at the first Q.
-fn best_event(sources: impl IntoIterator<Item = Result<Source, TraceError>>) -> Result<Option<Event>, TraceError> {
-    let mut best: Option<Event> = None;
+/// The first of Q, D, C that occurs in any of the files, or `wanted` if it does. Stops as soon as it is sure.
+fn best_event(
+    sources: impl IntoIterator<Item = Result<Source, TraceError>>,
+    wanted: Option<Event>,
+) -> Result<Option<Event>, TraceError> {
+    let mut best = None;
     for source in sources {
         let mut file = CpuFile(source?);
         while let Some(record) = file.next()? {
             let Some(event) = record.event else { continue };
-            if record.category & (NOTIFY | PASSTHROUGH) == 0 {
-                best = Some(best.map_or(event, |so_far| so_far.min(event)));
-            }
-            if best == Some(Event::Queued) {
+            if record.category & (NOTIFY | PASSTHROUGH) == 0 && event.improves(&mut best, wanted) {
                 return Ok(best);
             }
         }
@@ -167,7 +145,7 @@ pub struct Blktrace {
     heads: BinaryHeap<Reverse<(u64, usize)>>,
     waiting: Vec<Option<(Record, RawOp)>>,
     event: Event,
-    devices: Vec<u32>,
+    devices: Devices,
     skipped: Skipped,
     started: bool,
 }
@@ -176,15 +154,18 @@ impl Blktrace {
     /// Reads the files once to see which event they hold, and again for the requests.
     ///
     /// `open` is called twice for each of `count` files.
-    pub fn open(count: usize, open: impl Fn(usize) -> Result<Source, TraceError>) -> Result<Self, TraceError> {
-        let Some(event) = best_event((0..count).map(&open))? else {
-            let path = open(0)?.path().to_owned();
-            let what = "blktrace without a single request (no Q, D or C event)".into();
-            return Err(TraceError::Empty { path, what });
+    pub fn open(
+        count: usize,
+        open: impl Fn(usize) -> Result<Source, TraceError>,
+        wanted: Option<Event>,
+    ) -> Result<Self, TraceError> {
+        let Some(event) = best_event((0..count).map(&open), wanted)? else {
+            let what = format!("blktrace without a single request (no {} event)", Event::sought(wanted));
+            return Err(TraceError::Empty { path: open(0)?.path().to_owned(), what });
         };
         let files: Vec<CpuFile> = (0..count).map(|n| open(n).map(CpuFile)).collect::<Result<_, _>>()?;
         let waiting = files.iter().map(|_| None).collect();
-        let (heads, devices, skipped) = (BinaryHeap::new(), Vec::new(), Skipped::default());
+        let (heads, devices, skipped) = (BinaryHeap::new(), Devices::default(), Skipped::default());
         Ok(Self { files, heads, waiting, event, devices, skipped, started: false })
     }
 
@@ -199,19 +180,6 @@ impl Blktrace {
         }
         Ok(())
     }
-
-    /// Dense numbers in order of appearance.
-    fn device_number(&mut self, device: u32) -> Option<u32> {
-        let known = self.devices.iter().position(|known| *known == device);
-        if known.is_none() && self.devices.len() == MAX_DEVICES {
-            return None;
-        }
-        let number = known.unwrap_or_else(|| {
-            self.devices.push(device);
-            self.devices.len() - 1
-        });
-        Some(number as u32)
-    }
 }
 
 impl RawOps for Blktrace {
@@ -222,10 +190,8 @@ impl RawOps for Blktrace {
         }
         let Some(Reverse((_, file))) = self.heads.pop() else { return Ok(None) };
         let Some((record, mut op)) = self.waiting[file].take() else { return Ok(None) };
-        let Some(device) = self.device_number(record.device) else {
-            return Err(self.files[file].0.error(format!("more than {MAX_DEVICES} devices in one recording")));
-        };
-        op.device = device;
+        let device = self.devices.number(&record.device.to_le_bytes());
+        op.device = device.map_err(|what| self.files[file].0.error(what))?;
         self.advance(file)?;
         Ok(Some(op))
     }

@@ -96,7 +96,7 @@ fn what_asks_for_no_data_is_left_out_and_counted() {
     let mut trace = Trace::from_bytes(bytes.concat()).unwrap();
     let times: Vec<u64> = trace.by_ref().map(|op| op.unwrap().time_ns).collect();
     assert_eq!(times, [0, 0]);
-    assert_eq!(trace.skipped(), Skipped { other: 1, empty: 1, back_in_time: 1 });
+    assert_eq!(trace.skipped(), Skipped { other: 1, empty: 1, back_in_time: 1, dropped: 0 });
 }
 
 #[test]
@@ -108,7 +108,9 @@ fn errors_say_which_record_at_which_byte() {
     let q = blktrace(&Event { action: Q | READ, bytes: 512, pdu: 10, ..EVENT }, false);
     for (bytes, parts) in [
         (vec![], vec!["empty"]),
-        (b"128166372003061629,hm,0,Write,7014912,4096,26\n".to_vec(), vec!["no known trace format", "31 32 38"]),
+        (b"name = \"mine\"\n".to_vec(), vec!["no known trace format", "\"name = "]),
+        (vec![0, 1, 2, 0xff], vec!["no known trace format", "00 01 02 ff"]),
+        (b"\xfd7zXZ\0\0".to_vec(), vec!["xz: unpack it first"]),
         ([good.clone(), good.clone(), bad].concat(), vec!["record 3 at byte 64", "version field 0900"]),
         ([good.clone(), good.clone(), good[..31].to_vec()].concat(), vec!["record 3 at byte 64", "31 of 32"]),
         ([good.clone(), good.clone(), far].concat(), vec!["record 3 at byte 64", "beyond 64-bit"]),
@@ -119,6 +121,124 @@ fn errors_say_which_record_at_which_byte() {
         let message = read(bytes).unwrap_err().to_string();
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
+}
+
+#[test]
+fn devices_count_from_the_first_operation_that_is_kept() {
+    let devices = |text: &str| read(text.into()).unwrap().iter().map(|op| op.device).collect::<Vec<_>>();
+    assert_eq!(devices("7,R,0,0,1\n5,R,0,512,2\n7,R,0,512,3\n5,R,0,512,4\n"), [0, 1, 0]);
+}
+
+#[test]
+fn errors_in_text_say_which_line_at_which_byte() {
+    let long = format!("0,R,0,512,7\n0,R,0,512,{}\n", "7".repeat(20_000));
+    for (text, parts) in [
+        ("0,R,0,512,7\r\n\r\n# note\r\n0,R,0,-5,8\r\n", vec!["line 4 at byte 23", "length \"-5\"", "looks like: 0,R"]),
+        ("0,R,0,512,7\n0,R,0,512,8,9", vec!["line 2 at byte 12", "6 comma-separated fields, not 5"]),
+        ("0,R,0,512,7\n0,R,18446744073709551615,512,8\n", vec!["line 2", "beyond 64-bit"]),
+        ("0,R,0,512,7\n0,R,0,512,18446744073709551615\n", vec!["line 2", "584 years"]),
+        // Cut short in the last line, and two formats in one file.
+        ("0,R,0,512,7\n0,R,0,5", vec!["line 2", "4 comma-separated fields"]),
+        ("0,R,0,512,7\n128166372003061629,hm,0,Write,7014912,4096,26\n", vec!["line 2", "7 comma-separated"]),
+        (&long, vec!["line 2", "longer than"]),
+        ("0,0,512,R,0.5\n0,0,512,R,-0.5\n", vec!["line 2", "time \"-0.5\" is not a time"]),
+        ("0,0,512,R,0.5\n0,0,512,R,NaN\n", vec!["line 2", "time \"NaN\""]),
+        ("5 0 8 8 1\n6.5 0 8 8 1\n7.5 0 8 8 1 9\n", vec!["line 3", "6 words, not 5"]),
+        ("1 1 0 2\n1 1 0 1\n", vec!["line 2", "request number \"1\" is smaller"]),
+        ("fio version 2 iolog\nf read 0 512\nf READ 0 512\n", vec!["line 3", "action \"READ\""]),
+        ("fio version 3 iolog\n5 f read 0\n", vec!["line 2", "too few words"]),
+        ("fio version 3 iolog\nfio version 3 iolog\n", vec!["line 2", "second log"]),
+        ("8,0 1 1 0.5 7 Q R 8 + 8 [x]\nwhat is this\n", vec!["line 2", "\"what is this\" is not an event"]),
+        ("8,0 1 1 0.5 7 P N [x]\n", vec!["no Q, D or C event"]),
+        ("1,5633898,28,1,7\n", vec!["Tencent csv or CloudPhysics csv", "for example tencent"]),
+    ] {
+        let message = read(text.as_bytes().to_vec()).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{text:.60}\n{message}");
+    }
+}
+
+/// Whatever the content looks like, a named format is taken at its word.
+#[test]
+fn options_decide_what_the_content_does_not() {
+    let with = |text: &str, options: Options| {
+        let ops = Trace::from_bytes_with(text.into(), &options).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+        let last = ops[ops.len() - 1];
+        (last.time_ns, last.kind, last.offset, last.len)
+    };
+    let ambiguous = "1,5633898,28,1,7\n";
+    assert_eq!(with(ambiguous, Options::of(Format::Tencent)), (0, OpKind::Write, 5_633_898 * 512, 28 * 512));
+    assert_eq!(with(ambiguous, Options::of(Format::CloudPhysics)), (0, OpKind::Read, 7 * 512, 1));
+    let waits = "fio version 2 iolog\nf read 0 512\nf wait 3000 0\nf wait 4000 0\nf datasync 9 9\n";
+    assert_eq!(with(waits, Options::default()).0, 7_000_000);
+    let wait = WaitMeaning::MillisecondsFromStart;
+    assert_eq!(with(waits, Options { wait, ..Options::default() }), (4_000_000_000, OpKind::Flush, 0, 0));
+    let ascii = "1000 0 8 8 1\n3000 0 16 8 0\n";
+    assert_eq!(with(ascii, Options::default()), (2000, OpKind::Write, 8192, 4096));
+    assert_eq!(with(ascii, Options { time_unit: Some(TimeUnit::Picoseconds), ..Options::default() }).0, 2);
+    assert_eq!(with(ascii, Options::of(Format::DiskSim)).0, 2_000_000_000);
+    let blocks = Options { block_bytes: Some(4096), ..Options::default() };
+    assert_eq!(with("9 2 0 1\n", blocks), (0, OpKind::Read, 9 * 4096, 2 * 4096));
+    assert_eq!(with("0,9,100,R,0\n", blocks), (0, OpKind::Read, 9 * 4096, 100));
+}
+
+#[test]
+fn blkparse_text_says_what_the_recording_says() {
+    let text = "\
+  8,16   0        1     0.000001000 18615  Q   W 8 + 8 [java]
+  8,16   0        0     0.000002000     0  m   N cfq18615S / insert_request
+  8,16   0        2     0.000003000 18615  G   W 8 + 8 [java]
+  8,16   0        3     0.000004000 18615  Q FWFS 16 + 1 [a process (with) blanks]
+  8,16   0        4     0.000005000 18615  Q  FN [kworker/0:1H]
+  8,16   0        5     0.000006000     0  P   N [java]
+  8,52   0        6     0.000007000   276  Q  DS 983947432 + 64 [kworker/0:1H]
+  8,16   0        7     0.000008000   276  Q   R 80 (00 12) [smartd]
+  8,16   0        8     0.000009000   276  D   W 8 + 8 [java]
+  8,16   0        9     0.000009000   276  Q  RA 8 + 16 [java]
+CPU0 (sdb):
+ Reads Queued:           1,        8KiB\t Writes Queued:           2,      516KiB
+
+Throughput (R/W): 0KiB/s / 0KiB/s
+Events (sdb): 9 entries
+";
+    let mut trace = Trace::from_bytes(text.into()).unwrap();
+    let ops: Vec<Op> = trace.by_ref().collect::<Result<_, _>>().unwrap();
+    let expected = [
+        Op::new(0, OpKind::Write, 4096, 4096),
+        Op { flush_before: true, durable: true, ..Op::new(3000, OpKind::Write, 8192, 512) },
+        Op::new(4000, OpKind::Flush, 0, 0),
+        Op { device: 1, ..Op::new(6000, OpKind::Discard, 983_947_432 * 512, 64 * 512) },
+        Op::new(8000, OpKind::Read, 4096, 8192),
+    ];
+    assert_eq!((trace.format(), &ops[..], trace.skipped().other), (Format::Blkparse('Q'), &expected[..], 1));
+    let issued = Trace::from_bytes_with(text.into(), &Options::of(Format::Blkparse('D'))).unwrap();
+    assert_eq!((issued.format(), issued.count()), (Format::Blkparse('D'), 1));
+    let kernel = "# tracer: blk\n  a b-276 [000] d..1. 12.000001: 8,52 D WS 8 + 64 [a b]\n";
+    let mut trace = Trace::from_bytes(kernel.into()).unwrap();
+    assert_eq!(
+        (trace.format(), trace.next().unwrap().unwrap()),
+        (Format::Blkparse('D'), Op::new(0, OpKind::Write, 4096, 32_768))
+    );
+}
+
+#[test]
+fn oracle_general_is_known_by_its_fields() {
+    let record = |time: u32, block: u64, next: i64| {
+        [&time.to_le_bytes()[..], &block.to_le_bytes(), &512u32.to_le_bytes(), &next.to_le_bytes()].concat()
+    };
+    let bytes = [record(7, 42_932_745, 3), record(7, 8, -1), record(8, 9, -1), record(9, 42_932_745, -1)].concat();
+    let mut trace = Trace::from_bytes(bytes).unwrap();
+    assert_eq!(trace.format(), Format::OracleGeneral);
+    let ops: Vec<(u64, u64)> = trace.by_ref().map(|op| op.unwrap()).map(|op| (op.time_ns, op.offset / 512)).collect();
+    assert_eq!(ops, [(0, 42_932_745), (500_000_000, 8), (1_000_000_000, 9), (2_000_000_000, 42_932_745)]);
+    assert!(trace.notices()[0].contains("whole seconds"));
+}
+
+#[test]
+fn every_name_chooses_its_format() {
+    for (name, format) in Format::NAMES {
+        assert_eq!((name.parse(), format.name()), (Ok(format), name));
+    }
+    assert!("blktrace".parse::<Format>().unwrap_err().contains("blktrace-q"));
 }
 
 #[test]
@@ -190,6 +310,20 @@ proptest! {
     #[test]
     fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = read(bytes);
+    }
+
+    /// The same for every format by name, with text made of what text formats are made of.
+    #[test]
+    fn arbitrary_text_does_no_harm(
+        text in "(fio version [23] iolog\n)?([0-9]{1,3}|[QRWDFNrw]|wait|read|sync|add|8,0|[,.+ :\n-]|99999999999999999999){0,60}",
+        format in prop::sample::select(&Format::NAMES[..]),
+    ) {
+        let _ = read(text.clone().into_bytes());
+        if let Ok(trace) = Trace::from_bytes_with(text.into_bytes(), &Options::of(format.1)) {
+            for op in trace.map_while(Result::ok) {
+                prop_assert!(op.offset.checked_add(op.len).is_some());
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A record's fields sit at fixed places; only the version field can tell the format, so every record is held to it.
 
-use super::source::{HEAD_BYTES, Source, u16_at, u32_at, u64_at};
+use super::source::{Source, u16_at, u32_at, u64_at};
 use super::{RawOp, RawOps, Skipped, TraceError};
 use crate::op::OpKind;
 
@@ -51,9 +51,26 @@ impl Version {
 /// v2 is looked for first, on the first two records; then v1.
 pub fn recognise(head: &[u8]) -> Option<Version> {
     [Version::V2, Version::V1].into_iter().find(|version| {
-        let mut records = head[..head.len().min(HEAD_BYTES)].chunks_exact(version.record_len()).take(2).peekable();
+        let mut records = head.chunks_exact(version.record_len()).take(2).peekable();
         records.peek().is_some() && records.all(|record| version.fits(record))
     })
+}
+
+/// What a SCSI opcode asks for.
+pub enum Command {
+    Data(OpKind),
+    /// No data of the disk.
+    Other,
+}
+
+/// READ and WRITE of 6, 10, 12 and 16 bytes, SYNCHRONIZE CACHE of 10 and 16.
+pub fn command(opcode: u16) -> Command {
+    match opcode {
+        0x08 | 0x28 | 0x88 | 0xa8 => Command::Data(OpKind::Read),
+        0x0a | 0x2a | 0x8a | 0xaa => Command::Data(OpKind::Write),
+        0x35 | 0x91 => Command::Data(OpKind::Flush),
+        _ => Command::Other,
+    }
 }
 
 pub struct Vscsi {
@@ -78,15 +95,9 @@ impl Vscsi {
             );
             return Err(self.source.error(what));
         }
-        // READ and WRITE of 6, 10, 12 and 16 bytes, SYNCHRONIZE CACHE of 10 and 16. The rest asks for no data.
-        let kind = match u16_at(record, version.command_at()) {
-            0x08 | 0x28 | 0x88 | 0xa8 => OpKind::Read,
-            0x0a | 0x2a | 0x8a | 0xaa => OpKind::Write,
-            0x35 | 0x91 => OpKind::Flush,
-            _ => {
-                self.skipped.other += 1;
-                return Ok(None);
-            }
+        let Command::Data(kind) = command(u16_at(record, version.command_at())) else {
+            self.skipped.other += 1;
+            return Ok(None);
         };
         let (sector, time_us) = (u64_at(record, 16), u64_at(record, 24));
         let Some(time_ns) = time_us.checked_mul(1000) else {
@@ -94,7 +105,7 @@ impl Vscsi {
         };
         let len = u64::from(u32_at(record, version.len_at()));
         let offset = self.source.offset_of(sector, len)?;
-        Ok(Some(RawOp { time_ns, kind, offset, len, device: 0, flush_before: false, durable: false }))
+        Ok(Some(RawOp::new(time_ns, kind, offset, len)))
     }
 }
 

@@ -1,6 +1,11 @@
 //! One file per command: its arguments, and what it does with them.
 
+pub mod convert;
 pub mod doctor;
+pub mod inspect;
+pub mod mrc;
 pub mod probe;
 pub mod replay;
+pub mod scenarios;
 pub mod sweep;
+pub mod validate;

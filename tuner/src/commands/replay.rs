@@ -26,8 +26,8 @@ use crate::workload::Workload;
 #[derive(Args)]
 #[command(after_help = REPLAY_EXAMPLES)]
 pub struct Replay {
-    /// A recorded trace (vscsi, blktrace; plain, gz or zst), a scenario file, or the name of a built-in scenario:
-    /// sequential-write, sequential-read, random-mix, fsync-small, discard
+    /// A recorded trace (any format that `convert` reads; plain, gz or zst), a scenario file, or the name of a built-in
+    /// scenario (`s3b-tuner scenarios` lists them)
     #[arg(value_name = "TRACE|SCENARIO")]
     pub workload: String,
     #[command(flatten)]

@@ -183,8 +183,8 @@ fn workloads(args: &Sweep) -> Result<Vec<Workload>> {
         workloads.push(Workload::load(name)?.scaled(args.scale).limited(args.trace_ops)?);
     }
     if workloads.is_empty() {
-        let built_in = Scenario::built_in().into_iter();
-        workloads = built_in.map(|scenario| Workload::of_scenario(scenario.scaled(args.scale))).collect();
+        let basic = Scenario::basic().into_iter();
+        workloads = basic.map(|scenario| Workload::of_scenario(scenario.scaled(args.scale))).collect();
     }
     Ok(workloads)
 }

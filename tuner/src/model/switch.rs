@@ -1,4 +1,4 @@
-//! A model around a local backend, switched on for what is measured only: for runs in real time.
+//! A model around a local backend, switched on for what is measured only.
 //!
 //! Never changes an answer; switched off it is not there.
 
@@ -12,13 +12,14 @@ use s3b_engine::etag::ETag;
 use s3b_engine::object::{GetIf, Got, ListPage, ObjectBackend, ObjectHeaders, ObjectInfo, PutIf};
 
 use super::settings::StoreModel;
-use super::store::ModelStore;
+use super::store::{ModelStore, Utilisation};
 
 pub struct Switched {
     fast: Arc<dyn ObjectBackend>,
     /// Nothing: switched off. Locked only to look or to replace.
-    slow: RwLock<Option<Arc<dyn ObjectBackend>>>,
+    slow: RwLock<Option<ModelStore>>,
     model: StoreModel,
+    dilate: u32,
 }
 
 impl Switched {
@@ -27,14 +28,28 @@ impl Switched {
     /// # Errors
     /// What is wrong with the model.
     pub fn new(inner: Arc<dyn ObjectBackend>, model: StoreModel) -> Checked<Self> {
-        model.check()?;
-        Ok(Self { fast: inner, slow: RwLock::new(None), model })
+        Self::dilated(inner, model, 1)
+    }
+
+    /// Switched off; on a clock that is this much slower than the model's time.
+    ///
+    /// # Errors
+    /// What is wrong with the model, or a `dilate` of 0.
+    pub fn dilated(inner: Arc<dyn ObjectBackend>, model: StoreModel, dilate: u32) -> Checked<Self> {
+        // Makes one, since that checks all there is to check.
+        ModelStore::new(inner.clone(), &model, 0, dilate)?;
+        Ok(Self { fast: inner, slow: RwLock::new(None), model, dilate })
+    }
+
+    /// What the model was used for since it was switched on; nothing while it is off.
+    pub fn utilisation(&self) -> Option<Utilisation> {
+        self.slow.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(ModelStore::utilisation)
     }
 
     /// Requests take their time from now on, drawn afresh from a seed: runs with the same seed meet the same weather.
     pub fn switch_on(&self, seed: u64) {
-        let slow = ModelStore::new(self.fast.clone(), &self.model, seed, 1).expect("it was checked when this was made");
-        *self.slow.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(slow));
+        let slow = ModelStore::new(self.fast.clone(), &self.model, seed, self.dilate);
+        *self.slow.write().unwrap_or_else(PoisonError::into_inner) = Some(slow.expect("checked when this was made"));
     }
 
     /// Requests pass at the backend's own speed.
@@ -42,19 +57,21 @@ impl Switched {
         *self.slow.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn inner(&self) -> Arc<dyn ObjectBackend> {
-        let slow = self.slow.read().unwrap_or_else(PoisonError::into_inner);
-        slow.as_ref().unwrap_or(&self.fast).clone()
+    fn with<T>(&self, call: impl FnOnce(&dyn ObjectBackend) -> T) -> T {
+        match self.slow.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(slow) => call(slow),
+            None => call(&*self.fast),
+        }
     }
 }
 
 impl ObjectBackend for Switched {
     fn get(&self, key: &str, condition: GetIf, max_len: usize) -> BoxFuture<'static, Result<Got>> {
-        self.inner().get(key, condition, max_len)
+        self.with(|inner| inner.get(key, condition, max_len))
     }
 
     fn head(&self, key: &str) -> BoxFuture<'static, Result<Option<ObjectInfo>>> {
-        self.inner().head(key)
+        self.with(|inner| inner.head(key))
     }
 
     fn put(
@@ -64,19 +81,19 @@ impl ObjectBackend for Switched {
         body: Bytes,
         condition: PutIf,
     ) -> BoxFuture<'static, Result<Option<ETag>>> {
-        self.inner().put(key, headers, body, condition)
+        self.with(|inner| inner.put(key, headers, body, condition))
     }
 
     fn delete(&self, key: &str) -> BoxFuture<'static, Result<()>> {
-        self.inner().delete(key)
+        self.with(|inner| inner.delete(key))
     }
 
     fn delete_many(&self, keys: Vec<String>) -> BoxFuture<'static, Vec<Result<()>>> {
-        self.inner().delete_many(keys)
+        self.with(|inner| inner.delete_many(keys))
     }
 
     fn list(&self, prefix: &str, after: &str) -> BoxFuture<'static, Result<ListPage>> {
-        self.inner().list(prefix, after)
+        self.with(|inner| inner.list(prefix, after))
     }
 
     fn describe(&self) -> String {

@@ -48,7 +48,7 @@ pub struct LeftOut {
 }
 
 /// One combination of values and what it gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// One for each axis, as written: `256k`, `32`, `250ms`.
     pub values: Vec<String>,

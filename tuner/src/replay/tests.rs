@@ -1,3 +1,5 @@
+use s3b_scenarios::Origin;
+
 use super::*;
 
 /// A disk of known slowness that writes down what happens to it.
@@ -57,7 +59,7 @@ impl Disk for Slow {
 }
 
 fn options(pace: Pace) -> Options {
-    Options { pace, device_starts: vec![0, 1 << 30], content: ContentProperties::default(), seed: 1 }
+    Options { pace, device_starts: vec![0, 1 << 30], streams: Vec::new(), seed: 1 }
 }
 
 async fn measure(disk: &Arc<Slow>, pace: Pace, ops: &[Op]) -> Measured {
@@ -93,6 +95,25 @@ async fn as_fast_as_possible_is_bounded_by_the_outstanding() {
         let measured = measure(&disk, Pace::Max { outstanding }, &ops).await;
         assert!((millis(measured.elapsed) - expected).abs() < 1.0, "{outstanding}: {:?}", measured.elapsed);
         assert!((millis(measured.kind(OpKind::Read).latency.longest()) - 10.0).abs() < 1.0);
+    }
+}
+
+/// Two streams of 20 reads of 10 ms: the first two at a time within sixteen of all, the second thinks for 30 ms.
+#[tokio::test(start_paused = true)]
+async fn streams_have_bounds_and_think_times_of_their_own() {
+    let disk = Arc::new(Slow { read_us: 10_000, ..Slow::default() });
+    let stream = |depth, think_ms| StreamProperties { depth, think_ns: ms(think_ms), ..StreamProperties::default() };
+    for (streams, expected) in [
+        (vec![stream(None, 0), stream(None, 0)], 30.0),
+        (vec![stream(Some(2), 0), stream(None, 0)], 100.0),
+        (vec![stream(None, 0), stream(Some(4), 30)], 200.0),
+    ] {
+        let op = |n: usize| Op { origin: Origin::new(n % 2, false), ..Op::new(0, OpKind::Read, n as u64 * 4096, 4096) };
+        let ops = (0..40).map(op).map(Ok).collect::<Vec<_>>().into_iter();
+        let options = Options { streams, ..options(Pace::Max { outstanding: 16 }) };
+        let measured = replay(disk.clone(), ops, &options, &Interrupt::default(), &mut |_: &Op| {}).await.unwrap();
+        assert!((millis(measured.elapsed) - expected).abs() < 3.0, "{expected}: {:?}", measured.elapsed);
+        assert!((millis(measured.kind(OpKind::Read).latency.longest()) - 10.0).abs() < 1.0, "thinking is no latency");
     }
 }
 

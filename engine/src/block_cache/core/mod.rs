@@ -37,7 +37,9 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::at_risk::AtRisk;
 use super::barrier::Barrier;
+use super::buffer::Form;
 use super::content::{Base, Content};
 use super::oldest::Oldest;
 use super::readahead::ReadAhead;
@@ -48,6 +50,7 @@ use super::ticket::Ticket;
 use crate::error::Error;
 use crate::etag::ETag;
 use crate::geometry::{BlockNumber, Geometry};
+use crate::payload::Payload;
 use crate::stats::Stats;
 use crate::store::Expect;
 
@@ -120,6 +123,7 @@ pub(crate) enum State {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) geometry: Geometry,
+    pub(crate) payload: Payload,
     pub(crate) capacity: u32,
     /// Most dirty blocks, at most `capacity`.
     pub(crate) max_dirty: u32,
@@ -154,6 +158,10 @@ struct Entry {
     pins: u8,
     /// Read or written since the memory hand last passed.
     referenced: bool,
+    /// Fetched before anybody asked, and not asked for yet.
+    ahead: bool,
+    /// See [`AtRisk`].
+    at_risk: u32,
     content: Content,
     /// Number of the first write not yet stored; 0: none.
     pending: u64,
@@ -169,6 +177,7 @@ struct Busy {
     /// WRITING2: number and time of the first write after the snapshot.
     after: u64,
     after_time: Micros,
+    after_at_risk: u32,
     attempts: u32,
     /// Why the last attempt failed for good; flushes and reads of unknown bytes are told.
     error: Option<Error>,
@@ -221,6 +230,7 @@ pub(crate) struct Core {
     /// Number of the last write.
     sequence: u64,
     dirty: u32,
+    at_risk: AtRisk,
     ready: Oldest,
     stored: Barrier,
     retries: BTreeSet<(Micros, u32)>,
@@ -286,6 +296,7 @@ impl Core {
             recency: Recency::new(),
             sequence: 0,
             dirty: 0,
+            at_risk: AtRisk::default(),
             ready: Oldest::default(),
             stored: Barrier::default(),
             retries: BTreeSet::new(),
@@ -356,6 +367,10 @@ impl Core {
         self.config.geometry.block_size()
     }
 
+    pub(crate) fn form(&self) -> Form {
+        Form { block_size: self.block_size(), payload: self.config.payload }
+    }
+
     fn entry(&self, index: u32) -> &Entry {
         &self.table.entries[index as usize]
     }
@@ -393,6 +408,8 @@ impl Core {
             backing_off: false,
             pins: 0,
             referenced: true,
+            ahead: false,
+            at_risk: 0,
             content,
             pending: 0,
             time: now,

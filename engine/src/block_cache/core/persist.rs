@@ -178,11 +178,11 @@ impl Core {
     }
 
     fn persist_content(&mut self, index: u32, clean: bool) -> PersistStep {
-        let block_size = self.block_size();
+        let form = self.form();
         let file = self.in_file[index as usize];
         let entry = self.entry_mut(index);
         let block = entry.block;
-        let (fold, copied) = entry.content.fold(block_size);
+        let (fold, copied) = entry.content.fold(form);
         self.stats.block_cache.copied_bytes.add(copied as u64);
         let record = if clean { BlockRecord::Clean { etag: file.etag } } else { BlockRecord::Dirty };
         let replaces = (file.slot != NO_SLOT).then_some(Slot(file.slot));
@@ -206,11 +206,11 @@ impl Core {
 
     /// Begins the image of an incomplete block. What is written to it from here on is pending anew.
     fn begin_image(&mut self, index: u32) {
-        let block_size = self.block_size();
+        let form = self.form();
         let mask = self.entry(index).content.incomplete_mask().cloned();
-        let mask = mask.unwrap_or_else(|| SectorMask::empty(block_size));
+        let mask = mask.unwrap_or_else(|| SectorMask::empty(form.block_size));
         self.begin_carrying(index);
-        self.file.image = Some(Image { index, mask, buffer: Buffer::zeroed(block_size as usize), copied: 0 });
+        self.file.image = Some(Image { index, mask, buffer: form.zeroed(), copied: 0 });
     }
 
     /// Copies the next piece; answers the change once the image is whole.
@@ -221,7 +221,7 @@ impl Core {
         let out = &mut image.buffer.get_mut().expect("the image is not handed out before it is whole")[piece.clone()];
         // A merge or a whole write may have completed it meanwhile.
         if entry.content.is_complete() {
-            entry.content.copy_out(piece.start, out);
+            entry.content.copy_out(piece.clone(), out);
         } else {
             entry.content.copy_overlay(piece.clone(), out);
         }

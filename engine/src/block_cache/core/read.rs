@@ -36,8 +36,12 @@ impl Core {
             return None;
         }
         entry.referenced = true;
+        let was_ahead = std::mem::take(&mut entry.ahead);
         if entry.state == State::Clean && timeout != 0 {
             entry.time = now;
+        }
+        if was_ahead {
+            self.stats.block_cache.read_ahead_used.increment();
         }
         self.recency.touch(&mut self.table, index);
         Some(&self.entry(index).content)
@@ -93,7 +97,11 @@ impl Core {
 
     fn join(&mut self, index: u32) -> Ticket {
         let ticket = self.new_ticket();
-        self.entry_mut(index).busy().tickets.push(ticket);
+        let entry = self.entry_mut(index);
+        entry.busy().tickets.push(ticket);
+        if std::mem::take(&mut entry.ahead) {
+            self.stats.block_cache.read_ahead_used.increment();
+        }
         ticket
     }
 
@@ -221,16 +229,16 @@ impl Core {
         let still = matches!(self.entry(index).content.base, Base::File) && self.in_file[index as usize].slot == slot;
         let mut go_on = true;
         match result {
+            // Distrusted meanwhile: readers are to get verified bytes. Those who asked for them wait on.
+            _ if still && self.entry(index).state == State::Reading2 => {}
+            _ if still && self.entry(index).state == State::Clean2 => self.wake_all(index, &Wake::Retry),
             Ok(base) if still => {
                 self.entry_mut(index).content.base = base.clone();
                 self.memory_grew(index);
                 let plain = self.entry(index).content.overlay.is_none();
                 self.wake_all(index, &if plain { Wake::Block(base) } else { Wake::Retry });
             }
-            Err(error) if still => {
-                go_on = false;
-                self.load_failed(index, error, now);
-            }
+            Err(error) if still => go_on = self.load_failed(index, error, now),
             // Overwritten meanwhile.
             _ => self.wake_all(index, &Wake::Retry),
         }
@@ -239,13 +247,21 @@ impl Core {
         go_on
     }
 
-    /// The slot's bytes are bad: a clean block is fetched again, a dirty one is lost and must not be hidden.
-    fn load_failed(&mut self, index: u32, error: Error, now: Micros) {
+    /// The slot's bytes are bad. Those of a clean block are in the store, also under sectors written since: they are
+    /// fetched again. Dirty ones are lost, which must not be hidden. Answers whether the entry's task may go on.
+    fn load_failed(&mut self, index: u32, error: Error, now: Micros) -> bool {
         let state = self.entry(index).state;
         if state == State::Clean && self.entry(index).pins == 0 {
             self.wake_all(index, &Wake::Retry);
             self.remove(index);
-            return;
+            return false;
+        }
+        let written_since =
+            matches!(state, State::Dirty | State::Staging) && self.entry(index).content.overlay.is_some();
+        if written_since && !self.in_file[index as usize].recorded_dirty {
+            self.entry_mut(index).content.base = Base::Absent;
+            self.wake_all(index, &Wake::Retry);
+            return true;
         }
         self.wake_all(index, &Wake::Failed(error.clone()));
         self.give_up_persisting(index);
@@ -254,5 +270,6 @@ impl Core {
         } else if self.entry(index).pending != 0 {
             self.mark_failing(index, error);
         }
+        false
     }
 }

@@ -34,15 +34,15 @@ pub(crate) enum Step {
 }
 
 impl Core {
-    /// Starts what is due. Answers when to come back, if nothing else happens before.
-    pub(crate) fn poll(&mut self, now: Micros) -> Option<Micros> {
+    /// Starts what is due. Answers when to come back, if nothing else happens before. `known_zero`: needs no reading ahead.
+    pub(crate) fn poll(&mut self, now: Micros, known_zero: impl Fn(BlockNumber) -> bool) -> Option<Micros> {
         self.end_backoffs(now);
         while self.background < self.config.threads
             && let Some(index) = self.pick(now)
         {
             self.start(index, now);
         }
-        self.start_prefetches(now);
+        self.start_prefetches(now, known_zero);
         let timeout = self.drop_unused(now);
         let due = self.first_ready().map(|index| self.due_at(self.entry(index).time).max(now + 1));
         // With all slots taken a completion comes first, and polls.
@@ -55,7 +55,7 @@ impl Core {
 
     /// Under half the limit a block rests for the full write delay; from there the delay shrinks to nothing at the limit.
     pub(super) fn due_at(&self, dirtied: Micros) -> Micros {
-        let limit = u64::from(self.config.max_dirty.min(self.config.capacity / 10 * 9).max(1));
+        let limit = u64::from(self.config.max_dirty).min(u64::from(self.config.capacity) * 9 / 10).max(1);
         let dirty = u64::from(self.dirty);
         let half = limit / 2;
         let rest = if dirty <= half { limit - half } else { limit.saturating_sub(dirty) };
@@ -121,6 +121,7 @@ impl Core {
             next = self.pick(now);
         }
         self.background += 1;
+        self.stats.block_cache.zero_stores.add(items.len() as u64);
         self.effects.push(Effect::Delete { items });
     }
 
@@ -135,14 +136,14 @@ impl Core {
     /// What to do next for an entry under [`Effect::Work`].
     pub(crate) fn next_step(&mut self, index: u32) -> Step {
         debug_assert_eq!(self.entry(index).state, State::Staging);
-        let block_size = self.block_size();
+        let form = self.form();
         let entry = self.entry_mut(index);
         if entry.busy().merge_only && entry.content.is_complete() {
             self.stop_work(index);
             self.back_to_ready(index);
             return Step::Finished;
         }
-        let (fold, copied) = entry.content.fold(block_size);
+        let (fold, copied) = entry.content.fold(form);
         self.stats.block_cache.copied_bytes.add(copied as u64);
         match fold {
             Fold::More => Step::Again,
@@ -243,6 +244,8 @@ impl Core {
     }
 
     fn store_done(&mut self, index: u32, etag: Option<ETag>, now: Micros) {
+        let stored = std::mem::take(&mut self.entry_mut(index).at_risk);
+        self.at_risk.stored(stored);
         let entry = self.entry_mut(index);
         let rewritten = entry.state == State::Writing2;
         let mut failed = false;
@@ -253,9 +256,11 @@ impl Core {
         if rewritten {
             let busy = entry.busy();
             let (sequence, time) = (std::mem::take(&mut busy.after), busy.after_time);
+            let at_risk = std::mem::take(&mut busy.after_at_risk);
             entry.state = State::Dirty;
             entry.pending = sequence;
             entry.time = time;
+            entry.at_risk = at_risk;
             self.ready.insert(sequence, index);
             self.stored.insert(sequence, index);
         } else {
@@ -284,17 +289,22 @@ impl Core {
             self.fail_flushes(sequence, &reported);
         }
         let (first, longest) = (self.config.first_backoff, self.config.longest_backoff);
+        let block_size = self.block_size();
         let asked = error.retry_after().map_or(0, |pause| pause.as_micros() as Micros);
         let entry = self.entry_mut(index);
         let busy = entry.busy();
         busy.attempts += 1;
         busy.after = 0;
+        let since = std::mem::take(&mut busy.after_at_risk);
         let doubled = first.saturating_mul(1 << (busy.attempts - 1).min(20));
         let pause = if permanent { longest } else { doubled.max(asked).min(longest) };
         let failed_before = busy.error.take().is_some();
         busy.error = permanent.then_some(error);
         entry.state = State::Dirty;
         entry.backing_off = true;
+        let mut at_risk = entry.at_risk;
+        self.at_risk.joined(&mut at_risk, since, block_size);
+        self.entry_mut(index).at_risk = at_risk;
         self.failing = self.failing - u32::from(failed_before) + u32::from(permanent);
         self.retries.insert((now.saturating_add(pause), index));
         self.effects.push(Effect::Poll);
@@ -367,17 +377,18 @@ impl Core {
         }
     }
 
-    fn start_prefetches(&mut self, now: Micros) {
+    fn start_prefetches(&mut self, now: Micros, known_zero: impl Fn(BlockNumber) -> bool) {
         while self.background < self.config.threads
             && let Some(block) = self.prefetch.pop_front()
         {
             let block = BlockNumber(block);
-            if self.find(block).is_some() || !self.room_waiters.is_empty() || !self.make_room() {
+            if self.find(block).is_some() || known_zero(block) || !self.room_waiters.is_empty() || !self.make_room() {
                 continue;
             }
             let index = self.begin_fetch(block, now);
-            let busy = self.entry_mut(index).busy();
-            busy.slot = true;
+            let entry = self.entry_mut(index);
+            entry.ahead = true;
+            entry.busy().slot = true;
             self.background += 1;
             self.stats.block_cache.read_ahead_reads.increment();
         }

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::super::buffer::Buffer;
+use super::super::buffer::Form;
 use super::super::content::{Base, COPY_LIMIT};
+use super::super::disk::{BlockRecord, LoadedBlock, Slot};
 use super::*;
 use crate::data::BlockData;
 use crate::geometry::{Geometry, Piece};
+use crate::payload::{Payload, Source};
 
 const BLOCK: u32 = 1024;
 const CELL: u32 = 256;
@@ -53,6 +55,8 @@ struct Blocked {
     zero: bool,
 }
 
+const FORM: Form = Form { block_size: BLOCK, payload: Payload::Real };
+
 struct Harness {
     core: Core,
     now: Micros,
@@ -76,6 +80,7 @@ struct Harness {
 fn config(blocks: u32, capacity: u32, max_dirty: u32, threads: u32) -> Config {
     Config {
         geometry: Geometry::new(u64::from(BLOCK), u64::from(BLOCK * blocks)).unwrap(),
+        payload: Payload::Real,
         capacity,
         max_dirty,
         threads,
@@ -134,7 +139,7 @@ impl Harness {
             }
             Event::Tick => {
                 self.now += 1000;
-                self.core.poll(self.now);
+                self.core.poll(self.now, |_| false);
             }
             Event::Complete if !self.in_flight.is_empty() => self.complete(0),
             Event::CompleteNewest if !self.in_flight.is_empty() => self.complete(self.in_flight.len() - 1),
@@ -158,7 +163,7 @@ impl Harness {
         let result = if write.zero {
             self.core.replace(block, Base::Zero, access)
         } else {
-            self.core.write(piece, Some(&bytes), access)
+            self.core.write(piece, Source::Bytes(&bytes), access)
         };
         match result {
             Ok(()) => {
@@ -195,7 +200,7 @@ impl Harness {
         let piece = Self::piece(block, cell);
         let mut out = vec![0; CELL as usize];
         if let Some(content) = self.core.hit(piece, self.now) {
-            content.copy_out(piece.start as usize, &mut out);
+            content.copy_out(piece.range(), &mut out);
             assert_eq!(
                 out,
                 vec![self.latest[block as usize][cell]; CELL as usize],
@@ -223,7 +228,7 @@ impl Harness {
                     Effect::Fetch { index, block, .. } => self.in_flight.push(InFlight::Fetch(index, block)),
                     Effect::Work { index } => self.work(index),
                     Effect::Delete { items } => self.in_flight.push(InFlight::Delete(items)),
-                    Effect::Poll => drop(self.core.poll(self.now)),
+                    Effect::Poll => drop(self.core.poll(self.now, |_| false)),
                     Effect::Load { .. } | Effect::Persist => panic!("there is no cache file"),
                 }
             }
@@ -235,7 +240,7 @@ impl Harness {
             match self.core.next_step(index) {
                 Step::Again => {}
                 Step::Finished => return,
-                Step::Private(buffer) => self.core.replace_base(index, &buffer, Buffer::copy_of(&buffer)),
+                Step::Private(buffer) => self.core.replace_base(index, &buffer, buffer.private_copy()),
                 Step::Merge(block) => return self.in_flight.push(InFlight::Merge(index, block)),
                 Step::Store(block, data) => return self.in_flight.push(InFlight::Store(index, block, data)),
                 Step::Load(_) => panic!("there is no cache file"),
@@ -265,7 +270,7 @@ impl Harness {
                 Wake::Failed(_) => self.errors += 1,
                 Wake::Block(base) => {
                     let seen = match base {
-                        Base::Memory(bytes) => bytes[cell * CELL as usize],
+                        Base::Memory(bytes) => bytes.as_ref()[cell * CELL as usize],
                         _ => 0,
                     };
                     let allowed = &self.history[block as usize][cell][since - 1..];
@@ -322,7 +327,7 @@ impl Harness {
             return Arrived::Data(Base::Zero, None);
         }
         let bytes: Vec<u8> = cells.iter().flat_map(|cell| [*cell; CELL as usize]).collect();
-        Arrived::Data(Base::Memory(Buffer::copy_of(&bytes)), None)
+        Arrived::Data(Base::Memory(FORM.holding(&bytes)), None)
     }
 
     fn fail(&mut self, error: Error, applied: bool) {
@@ -517,20 +522,20 @@ fn no_copy_under_the_lock_is_larger_than_its_limit() {
     let access = Access { now: 0, known_zero: true, queued: false };
     let copied = |core: &Core| core.stats.block_cache.copied_bytes.get();
     let piece = |start, len| Piece { block: BlockNumber(0), start, len };
-    core.write(piece(0, 4096), Some(&[1; 4096]), access).unwrap();
+    core.write(piece(0, 4096), Source::Bytes(&[1; 4096]), access).unwrap();
     assert_eq!(copied(&core), 4096, "a small write of a large block copies only itself");
     core.drain();
-    core.poll(1);
+    core.poll(1, |_| false);
     let index = core.find(BlockNumber(0)).unwrap();
     let Step::Store(_, held) = core.next_step(index) else { panic!() };
     assert_eq!(copied(&core), 4096, "a store shares the buffer");
     for i in 0..64 {
-        core.write(piece(i * 8192, 8192), Some(&[2; 8192]), access).unwrap();
+        core.write(piece(i * 8192, 8192), Source::Bytes(&[2; 8192]), access).unwrap();
     }
     let before = copied(&core);
     assert_eq!(before, 4096 + 64 * 8192, "writes during a store copy only themselves");
     core.stored(index, Ok(None), 2);
-    core.poll(3);
+    core.poll(3, |_| false);
     assert!(matches!(core.next_step(index), Step::Private(_)), "the old body is still held below");
     drop(held);
     while let Step::Again = core.next_step(index) {
@@ -548,7 +553,7 @@ fn a_flush_of_the_file_waits_for_its_sync() {
     let flushed = |core: &mut Core| core.take_effects().iter().any(|e| matches!(e, Effect::Wake(_, Wake::Flushed)));
     let access = Access { now: 0, known_zero: true, queued: false };
     let piece = Piece { block: BlockNumber(0), start: 0, len: BLOCK };
-    core.write(piece, Some(&[1; BLOCK as usize]), access).unwrap();
+    core.write(piece, Source::Bytes(&[1; BLOCK as usize]), access).unwrap();
     let PersistStep::Item(item) = core.next_persist() else { panic!("a dirty block goes to the file") };
     let items = [item];
     assert!(core.flush_file().is_some(), "on its way is not there");
@@ -557,4 +562,32 @@ fn a_flush_of_the_file_waits_for_its_sync() {
     assert!(core.flush_file().is_some() && core.wants_sync());
     core.synced(Ok(()));
     assert!(flushed(&mut core) && core.flush_file().is_none() && !core.wants_sync());
+}
+
+/// A load from the cache file is under way when the volume is joined: nobody who asks from then on gets its bytes.
+#[test]
+fn a_load_under_way_does_not_overtake_a_verification() {
+    let (old, new) = (FORM.zeroed(), FORM.holding(&[9; BLOCK as usize]));
+    for loads in [Ok(Base::Memory(old)), Err(Error::corrupt("a bad slot"))] {
+        let mut core = Core::new(Config { file: Some(FileConfig { memory: 4 }), ..config(1, 4, 4, 1) }, Arc::default());
+        let (record, slot) = (BlockRecord::Clean { etag: Some(ETag([7; 16])) }, Slot(0));
+        let piece = Piece { block: BlockNumber(0), start: 0, len: 512 };
+        core.restore(LoadedBlock { block: BlockNumber(0), slot, record, mask: None, zero: false }, None, true);
+        let Want::Wait(before) = core.want(piece, 1, false) else { panic!("it is in the file") };
+        core.distrust_restored();
+        let Want::Wait(after) = core.want(piece, 2, false) else { panic!("it is not verified") };
+        core.check_invariants();
+        core.take_effects();
+        core.loaded(0, 0, loads, 3);
+        assert!(!core.take_effects().iter().any(|effect| matches!(effect, Effect::Wake(..))), "unverified");
+        core.fetched(0, Ok(Arrived::Data(Base::Memory(new.clone()), None)), 4);
+        core.check_invariants();
+        let woken: Vec<Ticket> = (core.take_effects().into_iter())
+            .filter_map(|effect| match effect {
+                Effect::Wake(ticket, Wake::Block(Base::Memory(buffer))) if buffer.is_same(&new) => Some(ticket),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(woken, [before, after]);
+    }
 }

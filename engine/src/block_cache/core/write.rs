@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::super::buffer::Buffer;
 use super::super::content::{Base, COPY_LIMIT, Content};
 use super::{Core, Effect, Micros, State, Wake};
 use crate::geometry::{BlockNumber, Piece};
+use crate::payload::Source;
 
 /// How a write comes in.
 #[derive(Clone, Copy, Debug)]
@@ -27,22 +27,22 @@ pub(crate) enum Blocked {
 }
 
 impl Core {
-    /// Writes at most [`COPY_LIMIT`] bytes (`None`: zeros) into one block.
-    pub(crate) fn write(&mut self, piece: Piece, bytes: Option<&[u8]>, access: Access) -> Result<(), Blocked> {
+    /// Writes at most [`COPY_LIMIT`] bytes into one block.
+    pub(crate) fn write(&mut self, piece: Piece, source: Source<'_>, access: Access) -> Result<(), Blocked> {
         debug_assert!(piece.len as usize <= COPY_LIMIT);
-        let block_size = self.block_size();
-        if piece.len == block_size && self.wants_new_base(piece.block) {
-            let base = bytes.map_or(Base::Zero, |bytes| Base::Memory(Buffer::copy_of(bytes)));
+        let form = self.form();
+        if piece.len == form.block_size && self.wants_new_base(piece.block) {
+            let base = Base::written(form, source);
             self.stats.block_cache.copied_bytes.add(u64::from(piece.len));
             return self.replace(piece.block, base, access);
         }
-        if bytes.is_none() && access.known_zero && self.find(piece.block).is_none() {
+        if source.is_zeros() && access.known_zero && self.find(piece.block).is_none() {
             return Ok(());
         }
         let index = self.admit(piece.block, Some(piece.range()), access)?;
-        let copied = self.entry_mut(index).content.write(block_size, piece.range(), bytes);
+        let copied = self.entry_mut(index).content.write(form, piece.range(), source);
         self.stats.block_cache.copied_bytes.add(copied as u64);
-        self.written(index, access.now);
+        self.written(index, if source.is_zeros() { 0 } else { piece.len }, access.now);
         Ok(())
     }
 
@@ -52,11 +52,12 @@ impl Core {
             return Ok(());
         }
         let index = self.admit(block, None, access)?;
+        let len = if matches!(base, Base::Zero) { 0 } else { self.block_size() };
         self.entry_mut(index).content = Content::new(base);
         // Whatever was unknown or unreadable is not any more.
         self.heal(index);
         self.wake_all(index, &Wake::Retry);
-        self.written(index, access.now);
+        self.written(index, len, access.now);
         Ok(())
     }
 
@@ -109,8 +110,8 @@ impl Core {
         Ok(index)
     }
 
-    /// The content of an admitted entry has changed.
-    fn written(&mut self, index: u32, now: Micros) {
+    /// The content of an admitted entry has changed by `len` bytes that matter.
+    fn written(&mut self, index: u32, len: u32, now: Micros) {
         self.sequence += 1;
         let sequence = self.sequence;
         let entry = self.entry_mut(index);
@@ -132,7 +133,20 @@ impl Core {
             }
             _ => {}
         }
+        self.put_at_risk(index, len);
         self.content_changed(index);
+    }
+
+    fn put_at_risk(&mut self, index: u32, len: u32) {
+        let block_size = self.block_size();
+        let entry = &mut self.table.entries[index as usize];
+        let bytes = match entry.state {
+            State::Writing2 => &mut entry.busy().after_at_risk,
+            _ => &mut entry.at_risk,
+        };
+        if self.at_risk.written(bytes, len, block_size) {
+            self.stats.block_cache.most_at_risk.set(self.at_risk.most());
+        }
     }
 
     pub(super) fn begin_pending(&mut self, index: u32, sequence: u64, now: Micros) {

@@ -147,6 +147,39 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
+    /// Pages of the file that are in memory.
+    fn resident(disk: &FileDisk, len: usize) -> usize {
+        use std::os::fd::AsRawFd;
+        let mut pages = vec![0_u8; len.div_ceil(4096)];
+        // SAFETY: a fresh read-only mapping of `len` bytes, unmapped again here; mincore fills a byte for each page.
+        unsafe {
+            let fd = disk.file.as_raw_fd();
+            let at = libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd, 0);
+            assert_ne!(at, libc::MAP_FAILED);
+            assert_eq!(libc::mincore(at, len, pages.as_mut_ptr()), 0);
+            assert_eq!(libc::munmap(at, len), 0);
+        }
+        pages.iter().filter(|page| **page & 1 == 1).count()
+    }
+
+    #[test]
+    fn advised_pages_leave_memory() {
+        const TMPFS: i64 = 0x0102_1994;
+        const LEN: usize = 64 << 10;
+        // Beside this program: /tmp is often nothing but memory, which has no pages to drop.
+        let dir = tempfile::tempdir_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
+        if rustix::fs::statfs(dir.path()).unwrap().f_type == TMPFS {
+            return s3b_testkit::skip("the build directory is on tmpfs, which keeps all pages in memory");
+        }
+        for (advise, left) in [(false, LEN / 4096), (true, 0)] {
+            let disk = FileDisk::open(&dir.path().join(format!("cache-{advise}")), advise).unwrap();
+            disk.write_at(0, &[7; LEN]).unwrap();
+            disk.sync().unwrap();
+            disk.advise_unneeded(0, LEN as u64);
+            assert_eq!(resident(&disk, LEN), left, "--block-cache-file-advise={advise}");
+        }
+    }
+
     #[test]
     fn an_impossible_path_names_the_option() {
         let dir = tempfile::tempdir().unwrap();

@@ -38,6 +38,11 @@ impl Given {
         self.0.iter().any(|e| e.name == name)
     }
 
+    /// Whether the command line itself says it, not a config file that serves several commands.
+    pub fn has_on_command_line(&self, name: &str) -> bool {
+        self.0.iter().any(|e| e.name == name && e.source.is_empty())
+    }
+
     /// Reads a TOML config file: keys are flag names in either spelling, values are text, numbers or booleans.
     /// Keys are not checked yet; [`Given::refuse_unknown`] does when all tables are known.
     pub fn from_toml(text: &str, source: &str) -> Result<Given> {

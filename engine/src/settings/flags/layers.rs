@@ -56,7 +56,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "10g",
         "Size of the volume; default: as recorded in the bucket",
         field!(Settings; opt volume.size, parse::size, show_size),
-    ),
+    )
+    .shown_by("fuse-frontend/tests/mount.rs::s3backers_command_line_mounts"),
     Flag::new(
         "block-size",
         Required("SIZE"),
@@ -65,7 +66,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Size of a block, a power of two; default: as recorded in the bucket, 256k for a new volume. It can never be changed",
         field!(Settings; opt volume.block_size, parse::size, show_size),
     )
-    .legacy("blockSize"),
+    .legacy("blockSize")
+    .shown_by("fuse-frontend/tests/mount.rs::s3backers_command_line_mounts"),
     Flag::new(
         "prefix",
         Required("TEXT"),
@@ -73,7 +75,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "disk1/",
         "In front of every key, verbatim; `bucket/dir` is short for --prefix=dir/",
         field!(Settings; volume.prefix, prefix, String::clone),
-    ),
+    )
+    .shown_by("engine/src/object_blocks/resolve/tests.rs::a_new_volume_gets_256_kib_blocks_and_a_superblock"),
     Flag::new(
         "block-hash-prefix",
         Switch,
@@ -82,7 +85,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Start keys with a hash of the block number, to spread load over old S3 partitions",
         field!(Settings; volume.block_hash_prefix, parse::boolean, bool::to_string),
     )
-    .legacy("blockHashPrefix"),
+    .legacy("blockHashPrefix")
+    .shown_by("fuse-frontend/tests/e2e/interop.rs::hashed_names"),
     Flag::new(
         "no-auto-detect",
         Switch,
@@ -97,7 +101,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
             get: |s: &Settings| (!s.volume.auto_detect).then(|| "true".into()),
         },
     )
-    .legacy("noAutoDetect"),
+    .legacy("noAutoDetect")
+    .shown_by("engine/src/object_blocks/resolve/tests.rs::no_auto_detect_wants_a_size_and_believes_no_less_than_the_store"),
     Flag::new(
         "read-only",
         Switch,
@@ -107,7 +112,7 @@ pub static LAYERS: &[Flag<Settings>] = &[
         field!(Settings; volume.read_only, parse::boolean, bool::to_string),
     )
     .legacy("readOnly")
-    .shown_by("read_only_mounts_refuse_every_change"),
+    .shown_by("fuse-frontend/tests/mount.rs::read_only_mounts_refuse_every_change"),
     Flag::new(
         "shared-disk-mode",
         Switch,
@@ -117,7 +122,7 @@ pub static LAYERS: &[Flag<Settings>] = &[
         field!(Settings; volume.shared_disk, parse::boolean, bool::to_string),
     )
     .legacy("sharedDiskMode")
-    .shown_by("shared_disk_mode_excludes_every_cache"),
+    .shown_by("engine/tests/semantics/mounting.rs::shared_disk_mounts_see_each_others_blocks"),
     Flag::new(
         "force",
         Switch,
@@ -125,7 +130,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "true",
         "Override another mount's lock and a different size, do not ask before erasing; never overrides the block size",
         field!(Settings; volume.force, parse::boolean, bool::to_string),
-    ),
+    )
+    .shown_by("fuse-frontend/tests/e2e/mount_lock.rs::a_token_left_by_a_crash_goes_by_force_or_by_reset"),
     Flag::new(
         "durability",
         Required("WHERE"),
@@ -133,7 +139,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "none",
         "What fsync waits for: store (in the bucket), journal (in the cache file), none; default store",
         field!(Settings; durability, |v: &str| parse::one_of(v, DURABILITIES), |v| parse::word_of(v, DURABILITIES)),
-    ),
+    )
+    .shown_by("engine/tests/semantics/durability.rs::with_durability_journal_a_flush_needs_no_store"),
     Flag::new(
         "compress",
         Optional { name: "ALGORITHM", bare: "deflate" },
@@ -141,8 +148,10 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "zstd",
         "Compress new blocks: deflate, zstd, or a deflate level",
         field!(Settings; codec.compress, parse::compression, show_compression),
-    ),
-    Flag::new("compress-level", Required("N"), CODEC, "5", "Level of --compress", Field { set: set_level, get: level }),
+    )
+    .shown_by("fuse-frontend/tests/e2e/interop.rs::deflated_blocks"),
+    Flag::new("compress-level", Required("N"), CODEC, "5", "Level of --compress", Field { set: set_level, get: level })
+    .shown_by("engine/src/object_blocks/codec/tests.rs::zlib_levels_are_zlibs"),
     Flag::new(
         "encrypt",
         Optional { name: "CIPHER", bare: "AES-128-CBC" },
@@ -151,7 +160,7 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Encrypt blocks: AES-128-CBC, AES-192-CBC, AES-256-CBC or DES-EDE3-CBC; compresses too",
         field!(Settings; opt codec.encrypt, cipher, |c| parse::word_of(c, parse::CIPHERS)),
     )
-    .shown_by("encryption_compresses_too"),
+    .shown_by("fuse-frontend/tests/e2e/interop.rs::encrypted_blocks"),
     Flag::new(
         "key-length",
         Required("BYTES"),
@@ -167,7 +176,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
             get: |s: &Settings| s.codec.key_length.map(|n| n.to_string()),
         },
     )
-    .legacy("keyLength"),
+    .legacy("keyLength")
+    .shown_by("engine/src/object_blocks/cipher.rs::other_ciphers_and_key_lengths"),
     Flag::new(
         "default-content-encoding",
         Required("TEXT"),
@@ -176,7 +186,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Content-Encoding assumed for objects whose store lost it",
         field!(Settings; opt codec.default_content_encoding, parse::text, String::clone),
     )
-    .legacy("defaultContentEncoding"),
+    .legacy("defaultContentEncoding")
+    .shown_by("engine/src/object_blocks/codec/tests.rs::the_default_encoding_stands_in_for_a_missing_header"),
     Flag::new(
         "survey",
         Required("MODE"),
@@ -184,7 +195,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "on",
         "List the bucket in the background to learn which blocks are zero: auto (unless costly), on, off; default auto",
         field!(Settings; zero_map.survey, |v: &str| parse::one_of(v, SURVEYS), |v| parse::word_of(v, SURVEYS)),
-    ),
+    )
+    .shown_by("engine/tests/layers/zero_map.rs::a_survey_finds_what_is_zero_but_for_what_was_touched"),
     Flag::new(
         "list-blocks",
         Switch,
@@ -199,16 +211,18 @@ pub static LAYERS: &[Flag<Settings>] = &[
             get: |_| None,
         },
     )
-    .legacy("listBlocks"),
+    .legacy("listBlocks")
+    .shown_by("engine/tests/flags.rs::surveys_list_as_asked"),
     Flag::new(
         "list-blocks-threads",
         Required("N"),
         ZEROS,
         "8",
-        "Listings at a time, also when erasing; default 16",
+        "Listings of a survey at a time, and deletes when erasing; default 16",
         field!(Settings; zero_map.threads, parse::count, u32::to_string),
     )
-    .legacy("listBlocksThreads"),
+    .legacy("listBlocksThreads")
+    .shown_by("engine/tests/flags.rs::surveys_list_as_asked"),
     Flag::new(
         "survey-max-cost",
         Required("DOLLARS"),
@@ -216,7 +230,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "0.5",
         "Skip an automatic survey whose requests would cost more; default 0.05",
         field!(Settings; zero_map.max_cost, parse::price, f64::to_string),
-    ),
+    )
+    .shown_by("engine/src/zero_map/survey.rs::a_survey_runs_up_to_its_price"),
     Flag::new(
         "delete-delay",
         Required("MS"),
@@ -224,7 +239,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "50ms",
         "Gather deletes for at most this long into one request; default 20ms",
         field!(Settings; zero_map.delete_delay, parse::millis, show_duration),
-    ),
+    )
+    .shown_by("engine/tests/layers/zero_map.rs::a_write_never_overtakes_a_delete_nor_waits_out_its_delay"),
     Flag::new(
         "md5-cache-size",
         Required("BLOCKS"),
@@ -233,7 +249,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Remember the ETags of so many written blocks, against stale reads; default 0, off",
         field!(Settings; md5_cache.size, parse::count, u32::to_string),
     )
-    .legacy("md5CacheSize"),
+    .legacy("md5CacheSize")
+    .shown_by("engine/tests/layers/md5_cache.rs::a_full_table_delays_writes_until_the_oldest_entry_goes"),
     Flag::new(
         "md5-cache-time",
         Required("MS"),
@@ -242,7 +259,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Remember an ETag for so long; default 0, for ever",
         field!(Settings; md5_cache.time, parse::millis, show_duration),
     )
-    .legacy("md5CacheTime"),
+    .legacy("md5CacheTime")
+    .shown_by("engine/tests/layers/md5_cache.rs::rewrites_of_one_block_keep_the_least_time_apart"),
     Flag::new(
         "min-write-delay",
         Required("MS"),
@@ -251,7 +269,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Least time between two stores of one block; default 0",
         field!(Settings; md5_cache.min_write_delay, parse::millis, show_duration),
     )
-    .legacy("minWriteDelay"),
+    .legacy("minWriteDelay")
+    .shown_by("engine/tests/layers/md5_cache.rs::rewrites_of_one_block_keep_the_least_time_apart"),
     Flag::new(
         "block-cache-size",
         Required("SIZE"),
@@ -260,7 +279,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Capacity in bytes (512m) or blocks (1000), 0: no cache; default auto: an eighth of memory, 64m to 1g",
         field!(Settings; block_cache.size, parse::cache_size, show_cache_size),
     )
-    .legacy("blockCacheSize"),
+    .legacy("blockCacheSize")
+    .shown_by("engine/tests/flags.rs::the_cache_holds_what_was_asked"),
     Flag::new(
         "block-cache-threads",
         Required("N"),
@@ -269,7 +289,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Stores and read-aheads at a time; demand reads come on top; default 32",
         field!(Settings; block_cache.threads, parse::count, u32::to_string),
     )
-    .legacy("blockCacheThreads"),
+    .legacy("blockCacheThreads")
+    .shown_by("engine/tests/flags.rs::no_more_stores_at_a_time_than_asked"),
     Flag::new(
         "block-cache-write-delay",
         Required("MS"),
@@ -278,7 +299,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Store a written block after this long at the latest; default 250ms",
         field!(Settings; block_cache.write_delay, parse::millis, show_duration),
     )
-    .legacy("blockCacheWriteDelay"),
+    .legacy("blockCacheWriteDelay")
+    .shown_by("engine/tests/flags.rs::a_block_is_stored_after_the_write_delay"),
     Flag::new(
         "block-cache-timeout",
         Required("MS"),
@@ -287,7 +309,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Drop clean blocks unused for this long; default 0, never",
         field!(Settings; block_cache.timeout, parse::millis, show_duration),
     )
-    .legacy("blockCacheTimeout"),
+    .legacy("blockCacheTimeout")
+    .shown_by("engine/tests/semantics/reading_and_writing.rs::unused_blocks_leave_after_the_timeout"),
     Flag::new(
         "block-cache-max-dirty",
         Required("BLOCKS"),
@@ -296,7 +319,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Writers wait while more blocks are dirty; default 0, no limit but the capacity",
         field!(Settings; block_cache.max_dirty, parse::count, u32::to_string),
     )
-    .legacy("blockCacheMaxDirty"),
+    .legacy("blockCacheMaxDirty")
+    .shown_by("engine/tests/semantics/outages.rs::writers_wait_at_the_dirty_limit"),
     Flag::new(
         "block-cache-sync",
         Switch,
@@ -306,7 +330,7 @@ pub static LAYERS: &[Flag<Settings>] = &[
         field!(Settings; block_cache.sync, parse::boolean, bool::to_string),
     )
     .legacy("blockCacheSync")
-    .shown_by("sync_needs_no_write_delay"),
+    .shown_by("engine/tests/semantics/durability.rs::sync_mode_stores_before_a_write_returns"),
     Flag::new(
         "block-cache-file",
         Required("FILE"),
@@ -315,7 +339,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Keep the cache in this file across mounts",
         field!(Settings; opt block_cache.file, path, |p| show_path(p)),
     )
-    .legacy("blockCacheFile"),
+    .legacy("blockCacheFile")
+    .shown_by("engine/tests/semantics/cache_file.rs::the_cache_survives_a_restart_and_is_verified"),
     Flag::new(
         "block-cache-memory",
         Required("SIZE"),
@@ -323,7 +348,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "256m",
         "With a cache file: blocks also held in memory; default auto",
         field!(Settings; block_cache.memory, parse::cache_size, show_cache_size),
-    ),
+    )
+    .shown_by("engine/tests/flags.rs::the_cache_holds_what_was_asked"),
     Flag::new(
         "block-cache-no-verify",
         Switch,
@@ -332,7 +358,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Believe blocks of the cache file without asking the store",
         field!(Settings; block_cache.no_verify, parse::boolean, bool::to_string),
     )
-    .legacy("blockCacheNoVerify"),
+    .legacy("blockCacheNoVerify")
+    .shown_by("engine/tests/semantics/cache_file.rs::without_verification_nobody_is_asked"),
     Flag::new(
         "block-cache-recover-dirty-blocks",
         Switch,
@@ -342,7 +369,7 @@ pub static LAYERS: &[Flag<Settings>] = &[
         field!(Settings; block_cache.recover_dirty, parse::boolean, bool::to_string),
     )
     .legacy("blockCacheRecoverDirtyBlocks")
-    .shown_by("what_needs_a_cache_file_says_so"),
+    .shown_by("engine/tests/semantics/cache_file.rs::unstored_blocks_of_a_crash_are_refused_until_somebody_decides"),
     Flag::new(
         "block-cache-num-protected",
         Required("BLOCKS"),
@@ -351,7 +378,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "The first so many blocks of the volume are evicted last; default 0",
         field!(Settings; block_cache.protected, parse::count, u32::to_string),
     )
-    .legacy("blockCacheNumProtected"),
+    .legacy("blockCacheNumProtected")
+    .shown_by("engine/tests/semantics/reading_and_writing.rs::the_least_recently_used_block_leaves_first_and_protected_ones_last"),
     Flag::new(
         "block-cache-file-advise",
         Switch,
@@ -360,7 +388,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Tell the kernel not to keep pages of the cache file",
         field!(Settings; block_cache.file_advise, parse::boolean, bool::to_string),
     )
-    .legacy("blockCacheFileAdvise"),
+    .legacy("blockCacheFileAdvise")
+    .shown_by("engine/src/block_cache/disk/device.rs::advised_pages_leave_memory"),
     Flag::new(
         "read-ahead",
         Required("BLOCKS"),
@@ -375,7 +404,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
             get: |s: &Settings| s.block_cache.read_ahead.map(|n| n.to_string()),
         },
     )
-    .legacy("readAhead"),
+    .legacy("readAhead")
+    .shown_by("engine/tests/flags.rs::reading_ahead_starts_and_goes_as_far_as_asked"),
     Flag::new(
         "read-ahead-trigger",
         Required("N"),
@@ -384,7 +414,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Sequential reads that start reading ahead; default 2",
         field!(Settings; block_cache.read_ahead_trigger, parse::count, u32::to_string),
     )
-    .legacy("readAheadTrigger"),
+    .legacy("readAheadTrigger")
+    .shown_by("engine/tests/flags.rs::reading_ahead_starts_and_goes_as_far_as_asked"),
     Flag::new(
         "preload",
         Switch,
@@ -392,7 +423,8 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "true",
         "Fill the cache after mounting",
         field!(Settings; block_cache.preload, parse::boolean, bool::to_string),
-    ),
+    )
+    .shown_by("fuse-frontend/tests/mount.rs::the_process_behaves_as_asked"),
     Flag::new(
         "offline",
         Switch,
@@ -401,5 +433,5 @@ pub static LAYERS: &[Flag<Settings>] = &[
         "Mount from the cache file without the store; verify when it is back",
         field!(Settings; block_cache.offline, parse::boolean, bool::to_string),
     )
-    .shown_by("what_needs_a_cache_file_says_so"),
+    .shown_by("engine/tests/flags.rs::offline_mounts_from_the_cache_file_and_verifies_on_return"),
 ];

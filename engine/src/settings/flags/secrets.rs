@@ -40,7 +40,7 @@ pub static SECRETS: &[Flag<Secrets>] = &[
         },
     )
     .legacy("accessKey")
-    .shown_by("secrets_do_not_stay_in_the_process_list"),
+    .shown_by("fuse-frontend/tests/mount.rs::secrets_do_not_stay_in_the_process_list"),
     Flag::new(
         "password",
         Secret("TEXT"),
@@ -55,7 +55,7 @@ pub static SECRETS: &[Flag<Secrets>] = &[
             get: |_| None,
         },
     )
-    .shown_by("secrets_do_not_stay_in_the_process_list"),
+    .shown_by("fuse-frontend/tests/mount.rs::secrets_do_not_stay_in_the_process_list"),
     Flag::new(
         "password-file",
         Required("FILE"),
@@ -65,7 +65,7 @@ pub static SECRETS: &[Flag<Secrets>] = &[
         field!(Secrets; opt password_file, super::path, |p| super::show_path(p)),
     )
     .legacy("passwordFile")
-    .shown_by("password_comes_from_file_or_environment"),
+    .shown_by("engine/src/settings/flags/secrets.rs::password_comes_from_file_or_environment"),
     Flag::new(
         "password-env",
         Required("VAR"),
@@ -74,7 +74,7 @@ pub static SECRETS: &[Flag<Secrets>] = &[
         "Read the encryption password from the environment variable VAR",
         field!(Secrets; opt password_env, parse::text, String::clone),
     )
-    .shown_by("password_comes_from_file_or_environment"),
+    .shown_by("engine/src/settings/flags/secrets.rs::password_comes_from_file_or_environment"),
 ];
 
 impl Secrets {

@@ -1,0 +1,148 @@
+//! The ledger of a run, from the counters of the player, the engine and the backend.
+
+use s3b_engine::geometry::Geometry;
+use s3b_engine::stats::Stats;
+use s3b_engine::wrap::Counts;
+use s3b_scenarios::{Op, OpKind};
+
+use crate::cost::Requests;
+use crate::outcome::{CacheLedger, HostLedger, Ledger, StoreLedger};
+
+/// Headers of a request and its answer, in bytes: what the engine's client sends to S3 and what S3 answers, about.
+const PUT_HEADER_BYTES: u64 = 700 + 330;
+const GET_HEADER_BYTES: u64 = 480 + 400;
+const OTHER_HEADER_BYTES: u64 = 480 + 330;
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct HostSide {
+    ledger: HostLedger,
+    /// Blocks touched: a request of three blocks counts three.
+    read_blocks: u64,
+    written_blocks: u64,
+}
+
+impl HostSide {
+    pub(super) fn count(&mut self, op: &Op, geometry: Geometry) {
+        let size = u64::from(geometry.block_size());
+        let blocks = if op.len == 0 { 0 } else { (op.end() - 1) / size - op.offset / size + 1 };
+        let ledger = &mut self.ledger;
+        match op.kind {
+            OpKind::Read => {
+                ledger.reads += 1;
+                ledger.read_bytes += op.len;
+                self.read_blocks += blocks;
+            }
+            OpKind::Write => {
+                ledger.writes += 1;
+                ledger.write_bytes += op.len;
+                self.written_blocks += blocks;
+            }
+            OpKind::Flush => ledger.flushes += 1,
+            OpKind::Discard => {
+                ledger.discards += 1;
+                ledger.discard_bytes += op.len;
+            }
+        }
+    }
+}
+
+/// The counters at one time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Observed {
+    pub(super) requests: Requests,
+    deleted_keys: u64,
+    errors: u64,
+    retries: u64,
+    /// Counters of the cache and the zero map, in one order.
+    cache: [u64; 11],
+}
+
+impl Observed {
+    pub(super) fn of(stats: &Stats, counts: &Counts) -> Self {
+        let (cache, zero) = (&stats.block_cache, &stats.zero_map);
+        Self {
+            requests: Requests::of(counts),
+            deleted_keys: counts.deletes.get() + counts.bulk_deleted_keys.get(),
+            errors: counts.errors.get(),
+            retries: stats.http.num_retries.get(),
+            cache: [
+                &cache.write_misses,
+                &cache.merge_reads,
+                &cache.read_ahead_reads,
+                &cache.read_ahead_used,
+                &cache.stores,
+                &cache.zero_stores,
+                &zero.read_hits,
+                &cache.zero_reads,
+                &zero.write_hits,
+                &cache.evictions,
+                &cache.pressure_waits,
+            ]
+            .map(s3b_engine::stats::Counter::get),
+        }
+    }
+
+    /// What came since `before`. `throttled`: answers of 503, which the counters below the engine do not tell apart.
+    pub(super) fn since(&self, before: &Observed, host: HostSide, throttled: u64) -> Ledger {
+        let mut cache = self.cache;
+        cache.iter_mut().zip(before.cache).for_each(|(now, then)| *now -= then);
+        let [write_misses, merge_reads, read_ahead, read_ahead_used, stores, zero_stores, unasked, ..] = cache;
+        let [.., zero_reads, zero_writes, evictions, pressure_waits] = cache;
+        let requests = self.requests.since(&before.requests);
+        let deleted_keys = self.deleted_keys - before.deleted_keys;
+        let stores = stores + zero_stores;
+        // Every GET is a demand, a merge or a read-ahead, and some of those needed no GET: the zero map answered them.
+        let retried = self.retries - before.retries;
+        let read_misses = (requests.gets + unasked).saturating_sub(merge_reads + read_ahead + retried);
+        let read_misses = read_misses.min(host.read_blocks);
+        let cache = CacheLedger {
+            read_hits: host.read_blocks - read_misses,
+            read_misses,
+            write_hits: host.written_blocks.saturating_sub(write_misses),
+            write_misses,
+            merge_reads,
+            read_ahead,
+            read_ahead_used,
+            stores,
+            coalesced: host.written_blocks.saturating_sub(stores),
+            zero_reads,
+            zero_writes: zero_writes + deleted_keys,
+            evictions,
+            pressure_waits,
+        };
+        let others = requests.heads + requests.lists + requests.deletes;
+        let store = StoreLedger {
+            gets: requests.gets,
+            heads: requests.heads,
+            puts: requests.puts,
+            lists: requests.lists,
+            deletes: requests.deletes,
+            deleted_keys,
+            get_bytes: requests.get_bytes,
+            put_bytes: requests.put_bytes,
+            header_bytes: requests.puts * PUT_HEADER_BYTES
+                + requests.gets * GET_HEADER_BYTES
+                + others * OTHER_HEADER_BYTES,
+            retries: retried,
+            throttled,
+            errors: self.errors - before.errors,
+        };
+        Ledger { host: host.ledger, cache, store }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_touched_are_those_of_the_geometry() {
+        let geometry = Geometry::new(4096, 1 << 20).unwrap();
+        for (offset, len) in [(0, 1), (0, 4096), (1, 4096), (4095, 2), (4096, 8192), (100, 8192), (512, 3584)] {
+            let mut side = HostSide::default();
+            side.count(&Op::new(0, OpKind::Write, offset, len), geometry);
+            assert_eq!(side.written_blocks, geometry.pieces(offset, len).count() as u64, "{offset}+{len}");
+        }
+    }
+}

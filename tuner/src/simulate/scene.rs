@@ -1,0 +1,212 @@
+//! What a simulated volume stands on: the blocks that exist, the model of a store, the counters, the opened stack.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use s3b_engine::clock;
+use s3b_engine::cpu::{Cpu, Work};
+use s3b_engine::geometry::{BlockNumber, Geometry};
+use s3b_engine::memory::Memory;
+use s3b_engine::object::ObjectBackend;
+use s3b_engine::payload::{Payload, Weight};
+use s3b_engine::settings::{CipherName, Compression, Durability, Location, Settings};
+use s3b_engine::stack::{Parts, Stack, prefill};
+use s3b_engine::volume::Volume;
+use s3b_engine::wrap::{Counting, Counts};
+use secrecy::SecretString;
+
+use super::dilation::{DILATION, stretched_settings};
+use super::ledger::{HostSide, Observed};
+use super::{Job, Start};
+use crate::cost::Requests;
+use crate::model::settings::CpuRates;
+use crate::model::{StoreModel, Switched, Utilisation};
+use crate::outcome::Ledger;
+
+/// Any that encrypts: no byte of a simulation is ever encrypted, but headers and lengths are those of encryption.
+const PASSWORD: &str = "simulated";
+
+pub(super) struct Scene {
+    stack: Stack,
+    counts: Arc<Counts>,
+    model: Option<Arc<Switched>>,
+}
+
+impl Scene {
+    /// Puts the blocks in place that the workload finds, and opens the volume as a mount would; at no cost.
+    pub(super) async fn set(job: &Job, settings: &Settings, device_starts: &[u64]) -> Result<Self> {
+        let settings = of_a_mount(&stretched_settings(settings), job.seed);
+        let memory = Memory::new();
+        let geometry = Geometry::new(settings.volume.block_size.unwrap_or(0), settings.volume.size.unwrap_or(0))?;
+        let found = job.tape.found_blocks(geometry, device_starts)?;
+        let password = settings.codec.encrypt.map(|_| SecretString::from(PASSWORD));
+        let weight = Weight::of_ratio(job.tape.content.compressibility);
+        let blocks = found.iter().map(BlockNumber);
+        prefill(&memory, &settings, password.as_ref(), geometry, blocks, weight).context("cannot put data in place")?;
+        let mut below: Arc<dyn ObjectBackend> = Arc::new(memory);
+        let model = match &job.store {
+            Some(store) => {
+                let store = within_speeds(store, &settings);
+                let model = Arc::new(Switched::dilated(below, store, DILATION)?);
+                below = model.clone();
+                Some(model)
+            }
+            None => None,
+        };
+        let counting = Counting::new(below);
+        let counts = counting.counts();
+        let parts = Parts {
+            backend: Some(Arc::new(counting)),
+            cpu: job.store.as_ref().map_or_else(Cpu::inline, |store| modelled_cpu(&store.cpu)),
+            payload: Payload::Weightless,
+            password,
+            access_key: None,
+        };
+        let stack = Stack::open(&settings, parts).await.context("cannot open the volume")?;
+        let scene = Self { stack, counts, model };
+        // The survey runs in the background, and takes no time here.
+        scene.idle().await;
+        Ok(scene)
+    }
+
+    /// Reads and writes what the cache is to hold.
+    pub(super) async fn prime(&self, start: &Start) -> Result<()> {
+        /// No longer than a kernel's requests.
+        const PIECE: u64 = 1 << 20;
+        let volume = self.stack.volume();
+        for (offset, len) in &start.resident {
+            for at in (0..*len).step_by(PIECE as usize) {
+                volume.read(offset + at, (len - at).min(PIECE) as usize).await?;
+            }
+        }
+        for (offset, len) in &start.dirty {
+            for at in (0..*len).step_by(PIECE as usize) {
+                volume.write_weight(offset + at, (len - at).min(PIECE), Weight::INCOMPRESSIBLE).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when nothing is left to do at this instant: only then does the clock move on.
+    async fn idle(&self) {
+        clock::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Requests take the model's time from now on.
+    pub(super) fn weather_on(&self, seed: u64) {
+        if let Some(model) = &self.model {
+            model.switch_on(seed);
+        }
+    }
+
+    pub(super) fn weather_off(&self) {
+        if let Some(model) = &self.model {
+            model.switch_off();
+        }
+    }
+
+    pub(super) fn volume(&self) -> Arc<Volume> {
+        self.stack.volume()
+    }
+
+    pub(super) fn observe(&self) -> Observed {
+        Observed::of(&self.stack.stats(), &self.counts)
+    }
+
+    /// Of all requests so far; those of opening are a few, and the same for all.
+    pub(super) fn dollars(&self) -> f64 {
+        Requests::of(&self.counts).dollars()
+    }
+
+    pub(super) fn ledger(&self, before: &Observed, host: HostSide) -> Ledger {
+        let used = self.utilisation().unwrap_or_default();
+        self.observe().since(before, host, used.throttled_gets + used.throttled_puts)
+    }
+
+    /// Most bytes written and not yet stored.
+    pub(super) fn most_at_risk(&self) -> u64 {
+        self.stack.stats().block_cache.most_at_risk.get()
+    }
+
+    pub(super) fn requests(&self, before: &Observed) -> Requests {
+        Requests::of(&self.counts).since(&before.requests)
+    }
+
+    pub(super) fn utilisation(&self) -> Option<Utilisation> {
+        self.model.as_ref().and_then(|model| model.utilisation())
+    }
+
+    pub(super) fn notices(&self) -> Vec<String> {
+        self.stack.notices().to_vec()
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let stats = self.stack.stats();
+        format!("{} blocks dirty, {} requests in flight", stats.block_cache.dirty.get(), self.counts.in_flight())
+    }
+
+    pub(super) async fn close(&self) -> Result<()> {
+        Ok(self.stack.close().await?)
+    }
+}
+
+/// As a mount of a bucket has them, without the user's own files, and with a seed for every random choice.
+fn of_a_mount(settings: &Settings, seed: u64) -> Settings {
+    let mut settings = settings.clone();
+    let cache = &mut settings.block_cache;
+    (cache.file, cache.offline, cache.recover_dirty, cache.preload) = (None, false, false, false);
+    (settings.volume.read_only, settings.volume.force) = (false, false);
+    if settings.durability == Durability::Journal {
+        settings.durability = Durability::Store;
+    }
+    settings.location = Location::Bucket("modelled".into());
+    settings.test.seed = Some(seed);
+    (settings.test.delays, settings.test.errors, settings.test.discard) = (false, None, false);
+    settings
+}
+
+/// The model, no faster than the settings allow.
+fn within_speeds(model: &StoreModel, settings: &Settings) -> StoreModel {
+    let mut model = model.clone();
+    let (network, s3) = (&mut model.network, &settings.s3);
+    let limits = [
+        (&mut network.connection_up_bytes_per_s, s3.max_upload_speed),
+        (&mut network.connection_down_bytes_per_s, s3.max_download_speed),
+        (&mut network.link_up_bytes_per_s, s3.total_upload_speed),
+        (&mut network.link_down_bytes_per_s, s3.total_download_speed),
+    ];
+    for (speed, bits) in limits {
+        *speed = bits.map_or(*speed, |bits| speed.min(bits as f64 / 8.0));
+    }
+    model
+}
+
+/// Decompression runs at about this many times the speed of the fastest compression.
+const DECOMPRESSION: f64 = 3.0;
+
+/// 3DES against AES-256.
+const TRIPLE_DES: f64 = 1.0 / 12.0;
+
+fn modelled_cpu(rates: &CpuRates) -> Cpu {
+    let cores = rates.cores as usize;
+    let rates = rates.clone();
+    let fastest = |levels: &[_]| CpuRates::at_level(levels, 1).unwrap_or(0.0);
+    let rate = move |work| match work {
+        Work::Md5 => rates.md5_bytes_per_s,
+        Work::Sha256 => rates.sha256_bytes_per_s,
+        // zlib's own default level is 6.
+        Work::Compress(Compression::Deflate(-1)) => CpuRates::at_level(&rates.zlib, 6).unwrap_or(0.0),
+        Work::Compress(Compression::Deflate(level)) => CpuRates::at_level(&rates.zlib, level).unwrap_or(0.0),
+        Work::Compress(Compression::Zstd(level)) => CpuRates::at_level(&rates.zstd, level).unwrap_or(0.0),
+        Work::Inflate => DECOMPRESSION * fastest(&rates.zlib),
+        Work::Unzstd => DECOMPRESSION * fastest(&rates.zstd),
+        Work::Encrypt(CipherName::DesEde3Cbc) | Work::Decrypt(CipherName::DesEde3Cbc) => {
+            rates.aes_256_bytes_per_s * TRIPLE_DES
+        }
+        Work::Encrypt(_) | Work::Decrypt(_) => rates.aes_256_bytes_per_s,
+        // As fast as memory.
+        Work::ZeroTest => f64::INFINITY,
+    };
+    Cpu::modelled(Box::new(rate), cores, DILATION)
+}

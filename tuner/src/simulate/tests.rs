@@ -1,0 +1,152 @@
+use std::num::NonZeroUsize;
+
+use s3b_engine::settings::CacheSize;
+use s3b_scenarios::{Op, OpKind};
+
+use super::*;
+
+fn settings(block_size: u64) -> Settings {
+    let mut settings = Settings::default();
+    settings.volume.block_size = Some(block_size);
+    settings.block_cache.size = CacheSize::Bytes(4 << 20);
+    settings
+}
+
+/// A workload with everything in it, made of nothing.
+fn mixed(ops: u64) -> Arc<Tape> {
+    let kinds = [OpKind::Write, OpKind::Read, OpKind::Write, OpKind::Read, OpKind::Discard, OpKind::Flush];
+    let op = |n: u64| {
+        let kind = kinds[(n * 7 % 6) as usize];
+        let offset = n * 2_654_435_761 % (16 << 20) / 512 * 512;
+        let (offset, len) = match kind {
+            OpKind::Flush => (0, 0),
+            // One whole block at least.
+            OpKind::Discard => (offset / 65536 * 65536, 65536),
+            _ => (offset, 512 << (n % 8)),
+        };
+        Op::new(n * 3_000_000, kind, offset, len)
+    };
+    Arc::new(Tape::of_ops("mixed", (0..ops).map(op).collect(), Found::WhatIsTouched))
+}
+
+fn job(block_size: u64) -> Job {
+    Job {
+        store: Some(Arc::new(crate::model::shipped::standard())),
+        seed: 5,
+        ..Job::new(settings(block_size), mixed(2000))
+    }
+}
+
+/// All of a result that could differ.
+fn story(simulated: &Simulated) -> String {
+    let Simulated { measured, requests, ledger, at_risk_bytes, utilisation, ended, notices } = simulated;
+    format!("{measured:?} {requests:?} {ledger:?} {at_risk_bytes} {utilisation:?} {ended:?} {notices:?}")
+}
+
+#[test]
+fn the_same_job_gives_the_same_result() {
+    let (one, two) = (run(&job(65536)).unwrap(), run(&job(65536)).unwrap());
+    assert_eq!(story(&one), story(&two));
+    assert!(one.requests.puts > 100 && one.requests.gets > 100 && one.requests.deletes > 10, "{:?}", one.requests);
+    assert_eq!(one.measured.failures(), 0, "{:?}", one.measured.first_failure);
+    let other = run(&Job { seed: 6, ..job(65536) }).unwrap();
+    assert_ne!(story(&one), story(&other), "the seed reaches nothing");
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let jobs: Vec<Job> = [4096, 65536, 1 << 20, 16384].map(job).into();
+    let stop = AtomicBool::new(false);
+    let all = |threads| {
+        let mut seen = 0;
+        let results = many(&jobs, NonZeroUsize::new(threads).unwrap(), &mut |_| seen += 1, &stop);
+        assert_eq!(seen, jobs.len());
+        results.into_iter().map(|result| story(&result.unwrap().unwrap())).collect::<Vec<_>>()
+    };
+    let one = all(1);
+    assert_eq!(one, all(3));
+    assert_ne!(one[0], one[1]);
+}
+
+/// Writes of 4 KiB, one a millisecond, each to another block of 64 KiB.
+fn writes(ops: u64) -> Arc<Tape> {
+    let op = |n| Op::new(n * 1_000_000, OpKind::Write, n * 65536, 4096);
+    Arc::new(Tape::of_ops("writes", (0..ops).map(op).collect(), Found::WhatIsRead))
+}
+
+#[test]
+fn it_ends_at_its_limit_or_when_told() {
+    let job =
+        Job { store: Some(Arc::new(crate::model::shipped::standard())), ..Job::new(settings(65536), writes(4000)) };
+    let whole = run(&job).unwrap();
+    assert_eq!((whole.ended, whole.requests.puts), (Ended::Whole, 4000));
+    let limit = Limit { dollars: Some(whole.requests.dollars() / 2.0), elapsed: None };
+    let dear = run(&Job { limit, ..job.clone() }).unwrap();
+    assert_eq!(dear.ended, Ended::AtLimit);
+    assert!((1000..3000).contains(&dear.requests.puts), "{:?}", dear.requests);
+    let limit = Limit { dollars: None, elapsed: Some(Duration::from_secs(1)) };
+    let slow = run(&Job { limit, ..job.clone() }).unwrap();
+    assert_eq!((slow.ended, slow.measured.elapsed), (Ended::AtLimit, Duration::from_secs(1)));
+    assert_eq!(slow.measured.kind(OpKind::Write).ops, 1001);
+    let stopped = run_until(&job, &AtomicBool::new(true)).unwrap();
+    assert_eq!((stopped.ended, stopped.requests.puts), (Ended::Stopped, 0));
+}
+
+#[test]
+fn a_warm_cache_answers_at_once_and_what_is_dirty_is_stored() {
+    let reads = (0..16).map(|n| Op::new(n * 1000, OpKind::Read, n * 65536, 65536)).collect();
+    let tape = Arc::new(Tape::of_ops("reads", reads, Found::WhatIsTouched));
+    let mut job = Job { store: Some(Arc::new(crate::model::shipped::standard())), ..Job::new(settings(65536), tape) };
+    job.settings.block_cache.read_ahead = Some(0);
+    let cold = run(&job).unwrap();
+    assert_eq!((cold.requests.gets, cold.ledger.cache.read_misses), (16, 16));
+    job.start = Start { resident: vec![(0, 12 * 65536)], dirty: vec![(0, 65536)] };
+    let warm = run(&job).unwrap();
+    assert_eq!((warm.requests.gets, warm.ledger.cache.read_hits, warm.requests.puts), (4, 12, 1));
+    assert_eq!(warm.at_risk_bytes, 65536);
+}
+
+#[test]
+fn a_closed_loop_has_as_many_outstanding_as_asked() {
+    let reads = (0..400).map(|n| Op::new(0, OpKind::Read, n * 65536, 4096)).collect();
+    let tape = Arc::new(Tape::of_ops("reads", reads, Found::WhatIsTouched));
+    let mut job = Job { store: Some(Arc::new(crate::model::shipped::standard())), ..Job::new(settings(65536), tape) };
+    job.settings.block_cache.read_ahead = Some(0);
+    let seconds = |outstanding| {
+        let simulated = run(&Job { pace: Pace::Closed { outstanding }, ..job.clone() }).unwrap();
+        let most = simulated.utilisation.unwrap().in_flight_most;
+        assert_eq!((most as usize, simulated.measured.lag.longest().as_nanos() <= 1), (outstanding, true));
+        simulated.measured.elapsed.as_secs_f64()
+    };
+    let (one, eight) = (seconds(1), seconds(8));
+    assert!((5.0..9.0).contains(&(one / eight)), "{one} s and {eight} s");
+    // A host that takes a millisecond for each is never faster than that.
+    let host = Host { per_operation: Duration::from_millis(1), ns_per_byte: 0.0 };
+    let paid = run(&Job { pace: Pace::Closed { outstanding: 400 }, host, ..job.clone() }).unwrap();
+    assert!(paid.measured.elapsed >= Duration::from_millis(400), "{:?}", paid.measured.elapsed);
+}
+
+/// Between two operations lies more than a timer can hold.
+#[test]
+fn a_pause_of_days_is_simulated() {
+    let far = 90 * 3_600_000_000_000;
+    let ops = vec![Op::new(0, OpKind::Write, 0, 4096), Op::new(far, OpKind::Write, 0, 4096)];
+    let simulated = run(&Job::new(settings(4096), Arc::new(Tape::of_ops("far", ops, Found::Nothing)))).unwrap();
+    assert_eq!(simulated.requests.puts, 2);
+    assert!(simulated.measured.elapsed >= Duration::from_nanos(far), "{:?}", simulated.measured.elapsed);
+}
+
+#[test]
+fn times_are_those_of_the_model_and_the_ledger_adds_up() {
+    let simulated = run(&job(65536)).unwrap();
+    let read = &simulated.measured.kind(OpKind::Read).latency;
+    let longest = read.longest();
+    assert!(longest > Duration::from_millis(20) && longest < Duration::from_secs(5), "{longest:?}");
+    let Ledger { host, cache, store } = simulated.ledger;
+    assert_eq!(host.reads + host.writes + host.flushes + host.discards, 2000);
+    assert_eq!(store.gets, simulated.requests.gets);
+    assert!(cache.read_misses + cache.merge_reads + cache.read_ahead >= store.gets, "{cache:?} {store:?}");
+    assert!(cache.read_ahead_used <= cache.read_ahead && cache.zero_writes > 0 && store.header_bytes > 0, "{cache:?}");
+    assert!((4096..=4 << 20).contains(&simulated.at_risk_bytes), "{}", simulated.at_risk_bytes);
+    assert!(simulated.utilisation.unwrap().seconds > 5.0);
+}
