@@ -1,6 +1,6 @@
 //! How fast this machine hashes, compresses and encrypts, with the engine's own code, one core at a time.
 //!
-//! Takes about three seconds of real time; keeps nothing.
+//! Takes about a second of real time; keeps nothing.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::model::settings::{CpuRates, LevelRate};
 pub const SIZES: [usize; 2] = [64 << 10, 256 << 10];
 
 /// Of each piece of work and size: long enough for some dozen repetitions of the slowest.
-const LONG_ENOUGH: Duration = Duration::from_millis(150);
+const LONG_ENOUGH: Duration = Duration::from_millis(80);
 
 /// Bytes per second of one piece of work.
 #[derive(Clone, Debug, PartialEq, Serialize)]

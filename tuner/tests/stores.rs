@@ -60,7 +60,7 @@ fn a_probe_behind_twenty_milliseconds_finds_them() {
     server.create_bucket("probed").unwrap();
     let home = tempfile::tempdir().unwrap();
     let endpoint = format!("http://127.0.0.1:{}/", proxy.port());
-    let probe = ["probe", "--bucket", "probed", "-o", "m.toml", "--max-time", "10s", "--in-region"];
+    let probe = ["probe", "--bucket", "probed", "-o", "m.toml", "--max-time", "8s", "--in-region"];
     let refused =
         tuner(home.path(), &on_server(&[&probe[..], &["--max-cost", "0.0001"]].concat(), &endpoint, Seaweed::SECRET));
     assert!(refused.status.code() == Some(1) && stderr(&refused).contains("--max-cost 0.05"), "{}", stderr(&refused));

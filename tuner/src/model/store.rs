@@ -69,7 +69,7 @@ pub struct Utilisation {
     /// Requests answered with 503.
     pub throttled_puts: u64,
     pub throttled_gets: u64,
-    /// Share of the time in a slow period, as far as requests met one.
+    /// Share of the requests that were sent in a slow period.
     pub slow_requests: f64,
 }
 
@@ -157,8 +157,8 @@ impl ModelStore {
         let now = self.shared.now();
         let mut poked = Vec::new();
         let mut state = self.shared.lock();
-        state.up.advance(now, &mut poked);
-        state.down.advance(now, &mut poked);
+        state.up.catch_up(now, &mut poked);
+        state.down.catch_up(now, &mut poked);
         state.count_flight(now);
         let found = state.utilisation(now, &self.shared.model);
         drop(state);

@@ -86,8 +86,8 @@ pub async fn probe(place: &Place, plan: &Plan, bounds: &Bounds, interrupt: &Inte
         next: BTreeMap::new(),
         out_of_money: false,
     };
-    prober.fill().await?;
     let deadline = clock::now() + bounds.max_time;
+    prober.fill().await?;
     let mut progress = ProgressLine::counting("probe", plan.visits());
     let mut visits_left = plan.visits();
     let mut out_of_time = false;
@@ -100,7 +100,7 @@ pub async fn probe(place: &Place, plan: &Plan, bounds: &Bounds, interrupt: &Inte
                 continue;
             }
             // Fast cells leave their time to slow ones.
-            let share = (rest / (visits_left as u32 + 1) * 4).min(rest);
+            let share = (rest / (visits_left as u32 + 1) * 2).min(rest);
             prober.visit(&cell, share, round == 0).await;
             progress.step(|| cell.title());
         }
@@ -112,13 +112,13 @@ pub async fn probe(place: &Place, plan: &Plan, bounds: &Bounds, interrupt: &Inte
     Ok(Findings { cells: prober.kept(), dollars, interrupted, out_of_time, out_of_money })
 }
 
-/// The visits of a round. The first climbs; deletes come last, when there is something to delete.
+/// The visits of a round. The first climbs; deletes come after the PUTs, when there is something to delete.
 fn in_order(plan: &Plan, round: u32, random: &mut Random) -> Vec<Planned> {
     let mut cells: Vec<Planned> = plan.cells.iter().filter(|cell| round < cell.rounds).cloned().collect();
     random.shuffle(&mut cells);
     cells.sort_by_key(|cell| {
-        let deletes = matches!(cell.operation, Operation::Delete | Operation::BulkDelete);
-        (deletes, if round == 0 { cell.concurrency } else { 0 })
+        let step = if round == 0 { cell.concurrency } else { 0 };
+        (cell.operation == Operation::BulkDelete, step, cell.operation == Operation::Delete)
     });
     cells
 }
