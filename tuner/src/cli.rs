@@ -28,7 +28,7 @@ Examples:
 
 #[derive(Subcommand)]
 pub enum Command {
-    Sweep(commands::sweep::Sweep),
+    Sweep(Box<commands::sweep::Sweep>),
     Replay(commands::replay::Replay),
     Convert(commands::convert::Convert),
     Scenarios(commands::scenarios::Scenarios),

@@ -3,7 +3,8 @@
 //! risk, then the least memory, then the fewest threads.
 
 use super::goal::GoalKind;
-use crate::outcome::{Answer, Configuration, Regret};
+use crate::outcome::{Answer, Configuration, Figures, PriceTable, Regret};
+use crate::prices::Reader;
 
 /// Differences below 3 % are a tie, however exactly they were computed: nobody feels them, and a model is no truer.
 pub const FELT: f64 = 1.03;
@@ -11,12 +12,14 @@ pub const FELT: f64 = 1.03;
 pub const COST_TIE: f64 = 1.05;
 
 /// What is chosen from, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Question<'a> {
     pub configurations: &'a [Configuration],
     /// Of the workloads; they add up to 1.
     pub weights: &'a [f64],
     pub goal: GoalKind,
+    pub prices: &'a PriceTable,
+    pub reader: Reader,
     /// Only these may be recommended (those that were confirmed, or all).
     pub pool: &'a [usize],
     /// The place of the block size among the values, if it varies.
@@ -43,8 +46,9 @@ impl Scores {
             let configuration = &question.configurations[n];
             let runs =
                 if configuration.measured.is_empty() { &configuration.simulated } else { &configuration.measured };
-            let loss =
-                runs.get(workload).map(|figures| question.goal.loss(figures, configuration.summary.dollars_per_month));
+            let dollars =
+                |run: &Figures| question.prices.per_month(&run.ledger.store, run.seconds, 0.0, question.reader);
+            let loss = runs.get(workload).map(|run| question.goal.loss(run, dollars(run)));
             loss.filter(|loss| loss.is_finite()).unwrap_or(f64::INFINITY)
         };
         let mut ratios = vec![Vec::new(); question.configurations.len()];
@@ -159,7 +163,7 @@ fn block_sizes(question: &Question<'_>, usable: &[usize], scores: &Scores) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Figures, Summary};
+    use crate::outcome::Summary;
 
     /// Seconds on each workload, dollars, bytes at risk.
     fn configuration(values: &[&str], seconds: &[f64], dollars: f64, at_risk_bytes: u64) -> Configuration {
@@ -179,6 +183,8 @@ mod tests {
             configurations,
             weights: &weights,
             goal: GoalKind::Throughput,
+            prices: &PriceTable::standard(),
+            reader: Reader::InRegion,
             pool: &pool,
             block_size: Some(0),
             threads: Some(1),

@@ -89,7 +89,8 @@ mod tests {
     use super::*;
     use crate::answer::choose::{Question, choose};
     use crate::answer::goal::GoalKind;
-    use crate::outcome::{HostLedger, Ledger, StoreLedger, Summary};
+    use crate::outcome::{HostLedger, Ledger, PriceTable, StoreLedger, Summary};
+    use crate::prices::Reader;
 
     fn configuration(values: [&str; 2], seconds: f64, dollars: f64, puts: u64) -> Configuration {
         let (host, store) = (HostLedger { flushes: 9, ..HostLedger::default() }, StoreLedger::default());
@@ -117,6 +118,8 @@ mod tests {
             configurations: &all,
             weights: &[1.0],
             goal: GoalKind::Throughput,
+            prices: &PriceTable::standard(),
+            reader: Reader::InRegion,
             pool: &[0, 1, 2, 4],
             block_size: Some(0),
             threads: None,

@@ -201,6 +201,7 @@ fn request(args: &Sweep) -> Result<Request> {
         Some(name) => PriceTable::load(name)?,
         None => PriceTable::load(target.price_class())?,
     };
+    let in_region = target.model.as_ref().is_some_and(|model| model.price.in_region);
     Ok(Request {
         chosen: Chosen {
             traces: args.trace.clone(),
@@ -211,7 +212,7 @@ fn request(args: &Sweep) -> Result<Request> {
         },
         target,
         prices,
-        reader: if args.in_region { Reader::InRegion } else { Reader::Outside },
+        reader: if args.in_region || in_region { Reader::InRegion } else { Reader::Outside },
         goal: args.goal,
         constraints: Constraints {
             slos: args.slo.clone(),

@@ -89,11 +89,14 @@ pub struct Origin {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Price {
     pub class: String,
+    /// Whether it is read from inside its region, so that downloads cost no transfer.
+    #[serde(default)]
+    pub in_region: bool,
 }
 
 impl Default for Price {
     fn default() -> Self {
-        Self { class: "s3-standard".into() }
+        Self { class: "s3-standard".into(), in_region: false }
     }
 }
 

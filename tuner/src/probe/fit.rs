@@ -92,7 +92,7 @@ pub fn fit(found: &[(Planned, Visit)], known: Known) -> Result<Fitted, String> {
         name: known.name,
         percents: PERCENTS.to_vec(),
         origin: Origin { measured: true, place: known.place, when: known.when },
-        price: Price { class: known.price_class },
+        price: Price { class: known.price_class, in_region: false },
         network,
         limits,
         slow_periods: SlowPeriods::default(),

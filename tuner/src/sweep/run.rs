@@ -81,6 +81,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         threads: request.jobs.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         frame: Frame { weights: &weights, prices: &request.prices, reader: request.reader },
         machine_memory: machine_memory(),
+        survey: request.target.survey,
         stop: &stop,
     };
     let mut search = Search { request, weights: &weights, default, rows: Vec::new(), stopped: false };
@@ -234,6 +235,8 @@ impl Search<'_> {
             configurations: &self.rows,
             weights: self.weights,
             goal: self.request.goal,
+            prices: &self.request.prices,
+            reader: self.request.reader,
             pool: &pool,
             block_size: grid.place_of(BLOCK_SIZE),
             threads: grid.place_of(THREADS),

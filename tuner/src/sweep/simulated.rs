@@ -11,6 +11,8 @@ use super::figures::of_simulated;
 use super::grid::Configuration as Candidate;
 use super::subjects::Subject;
 use super::summary::{Frame, cache_memory, summary};
+use s3b_engine::settings::SurveyMode;
+
 use crate::model::StoreModel;
 use crate::outcome::{Configuration, Figures};
 use crate::progress::ProgressLine;
@@ -31,6 +33,8 @@ pub struct Simulator<'a> {
     pub threads: NonZeroUsize,
     pub frame: Frame<'a>,
     pub machine_memory: u64,
+    /// As a mount is to have it; no simulation surveys.
+    pub survey: SurveyMode,
     pub stop: &'a AtomicBool,
 }
 
@@ -81,9 +85,11 @@ impl Simulator<'_> {
     fn row(&self, candidate: &Candidate, simulated: Vec<Figures>) -> Configuration {
         let memory = cache_memory(&candidate.settings, self.machine_memory);
         let summary = if simulated.is_empty() { Default::default() } else { summary(&simulated, self.frame, memory) };
+        let mut settings = candidate.settings.clone();
+        settings.zero_map.survey = self.survey;
         Configuration {
             values: candidate.values.clone(),
-            settings_toml: config::text(&candidate.settings, &[], &[], &[]),
+            settings_toml: config::text(&settings, &[], &[], &[]),
             simulated,
             summary,
             ..Configuration::default()
