@@ -363,8 +363,7 @@ impl BlockStore for Joined {
     }
 }
 
-/// On top of all: the holes of a volume, which no cache file holds, read as zeros while nobody can be asked. Stores go
-/// down as ever, so what was zeroed offline is deleted for certain.
+/// On top of all: the holes of a volume, which no cache file holds, read as zeros while nobody can be asked.
 pub(super) struct Remembered {
     pub(super) joining: Arc<Joining>,
     pub(super) zeros: SavedMap,
