@@ -44,8 +44,8 @@ struct Modelled {
     rates: Box<Rates>,
     /// Virtual nanoseconds per nanosecond of work.
     dilation: u32,
-    /// When each core has done what it took on so far. Locked to take on one piece.
-    free_at: Mutex<Vec<Instant>>,
+    /// When each core has done what it took on so far; `None`: it took on nothing yet. Locked to take on one piece.
+    free_at: Mutex<Vec<Option<Instant>>>,
 }
 
 /// Below this many bytes a hand-over costs more than it saves (about 10 us a hop; MD5 of 64 KiB takes 100 us).
@@ -65,7 +65,7 @@ impl Cpu {
     /// Everything in place, and its time is waited for on the clock: each piece of work goes, in the order of the calls, to
     /// the core of `cores` that is free first. `dilation`: the clock's seconds for one second of work.
     pub fn modelled(rates: Box<Rates>, cores: usize, dilation: u32) -> Self {
-        let free_at = Mutex::new(vec![clock::now(); cores.max(1)]);
+        let free_at = Mutex::new(vec![None; cores.max(1)]);
         Self(Kind::Modelled(Arc::new(Modelled { rates, dilation: dilation.max(1), free_at })))
     }
 
@@ -119,10 +119,12 @@ impl Modelled {
             return;
         }
         let end = {
+            let now = clock::now();
             let mut free_at = self.free_at.lock();
-            let first = free_at.iter_mut().min().expect("there is at least one core");
-            *first = clock::now().max(*first) + time * self.dilation;
-            *first
+            let core = free_at.iter_mut().min().expect("there is at least one core");
+            let end = core.map_or(now, |free| free.max(now)) + time * self.dilation;
+            *core = Some(end);
+            end
         };
         clock::sleep_until(end).await;
     }

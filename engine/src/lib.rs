@@ -18,6 +18,7 @@ pub mod discard;
 pub mod error;
 pub mod etag;
 pub mod geometry;
+pub mod hidden_args;
 pub mod md5_cache;
 pub mod memory;
 pub mod mount_lock;

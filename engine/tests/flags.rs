@@ -8,6 +8,7 @@ use std::time::Duration;
 use s3b_engine::clock;
 use s3b_engine::cpu::Cpu;
 use s3b_engine::memory::Memory;
+use s3b_engine::payload::Payload;
 use s3b_engine::settings::flags::{Given, engine};
 use s3b_engine::settings::{Location, Settings, check};
 use s3b_engine::stack::{Parts, Stack};
@@ -58,7 +59,13 @@ async fn open(memory: &Memory, flags: Flags<'_>) -> Open {
     let faults = faulty.control();
     let counting = Counting::new(Arc::new(faulty));
     let counts = counting.counts();
-    let parts = Parts { backend: Some(Arc::new(counting)), cpu: Cpu::inline(), password: None, access_key: None };
+    let parts = Parts {
+        backend: Some(Arc::new(counting)),
+        cpu: Cpu::inline(),
+        payload: Payload::Real,
+        password: None,
+        access_key: None,
+    };
     let stack = Stack::open(&settings(flags), parts).await.unwrap();
     Open { volume: stack.volume(), stack, counts, faults }
 }
@@ -290,7 +297,8 @@ fn the_test_store_keeps_nothing_when_asked() {
         let mut settings = settings(&[("test-discard", discard), ("block-cache-size", "0")]);
         settings.location = Location::Directory(directory.path().to_owned());
         life(async {
-            let parts = Parts { backend: None, cpu: Cpu::inline(), password: None, access_key: None };
+            let parts =
+                Parts { backend: None, cpu: Cpu::inline(), payload: Payload::Real, password: None, access_key: None };
             let stack = Stack::open(&settings, parts).await.unwrap();
             stack.volume().write(BLOCK, vec![9; BLOCK as usize].into()).await.unwrap();
             assert_eq!(stack.volume().read(BLOCK, 1).await.unwrap()[0], byte);

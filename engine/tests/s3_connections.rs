@@ -9,6 +9,7 @@ use std::time::Duration;
 use s3b_engine::clock;
 use s3b_engine::cpu::Cpu;
 use s3b_engine::error::ErrorKind;
+use s3b_engine::payload::Payload;
 use s3b_engine::s3::{Credentials, S3Backend};
 use s3b_engine::settings::{Location, S3Settings, Settings};
 use s3b_engine::stack::{Parts, Stack};
@@ -109,7 +110,8 @@ async fn a_mount_does_not_wait_for_a_store_that_is_not_there() {
         settings.s3.connect_timeout = Duration::from_secs(60);
         settings.s3.credentials.access_id = Some(String::new());
         settings.retry.max_pause = None;
-        let parts = Parts { backend: None, cpu: Cpu::inline(), password: None, access_key: None };
+        let parts =
+            Parts { backend: None, cpu: Cpu::inline(), payload: Payload::Real, password: None, access_key: None };
         let start = clock::now();
         let error = Stack::open(&settings, parts).await.err().unwrap();
         assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Transient), "{error}");

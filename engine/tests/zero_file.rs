@@ -1,19 +1,22 @@
 //! The saved zero map: believed after a clean unmount where a survey is too dear, and never after anything else.
 
+use std::cell::Cell;
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use s3b_engine::clock;
 use s3b_engine::cpu::Cpu;
 use s3b_engine::memory::Memory;
 use s3b_engine::object::ObjectHeaders;
 use s3b_engine::payload::Payload;
 use s3b_engine::settings::{CacheSize, Location, Settings, SurveyMode};
 use s3b_engine::stack::{Parts, Stack};
-use s3b_engine::wrap::{Counting, Counts};
+use s3b_engine::wrap::{Counting, Counts, FaultControl, FaultRates, Faults};
 use tempfile::TempDir;
 
 const BLOCK: u64 = 4096;
@@ -24,12 +27,15 @@ const ZEROS: std::ops::Range<u64> = 100..110;
 struct World {
     memory: Memory,
     disk: TempDir,
+    /// The store does not answer an offline mount.
+    away: Cell<bool>,
 }
 
 /// One mount of it.
 struct Mount {
     stack: Stack,
     counts: Arc<Counts>,
+    control: Arc<FaultControl>,
 }
 
 /// Each mount is a process of its own: what it leaves running ends with it.
@@ -41,7 +47,7 @@ fn process<T>(work: impl Future<Output = T>) -> T {
 impl World {
     /// A volume with some blocks, unmounted cleanly.
     fn used() -> Self {
-        let world = Self { memory: Memory::new(), disk: tempfile::tempdir().unwrap() };
+        let world = Self { memory: Memory::new(), disk: tempfile::tempdir().unwrap(), away: Cell::new(false) };
         process(async {
             let mount = world.mount(&world.dear("a")).await;
             mount.write(0, 1).await;
@@ -74,11 +80,14 @@ impl World {
     }
 
     async fn mount(&self, settings: &Settings) -> Mount {
-        let counting = Counting::new(Arc::new(self.memory.clone()));
+        let faults = Faults::new(Arc::new(self.memory.clone()), FaultRates::default(), 1);
+        let control = faults.control();
+        control.set_outage(settings.block_cache.offline && self.away.get());
+        let counting = Counting::new(Arc::new(faults));
         let counts = counting.counts();
         let backend = Some(Arc::new(counting) as _);
         let parts = Parts { backend, cpu: Cpu::inline(), payload: Payload::Real, password: None, access_key: None };
-        Mount { stack: Stack::open(settings, parts).await.unwrap(), counts }
+        Mount { stack: Stack::open(settings, parts).await.unwrap(), counts, control }
     }
 
     /// Mounts, looks whether the saved map is used, checks a block, unmounts.
@@ -205,6 +214,43 @@ fn any_other_writing_mount_of_ours_makes_a_map_unbelievable() {
     }
 }
 
+/// Holes are in no cache file, and a file system reads them.
+#[test]
+fn offline_the_holes_of_the_last_clean_unmount_read_as_zeros() {
+    let world = World::used();
+    let mut offline = world.dear("a");
+    offline.block_cache.offline = true;
+    offline.retry.max_pause = Some(Duration::ZERO);
+    world.away.set(true);
+    // Two lives that never join, and crash: the map stays, what was written since wins over it.
+    for byte in [7, 8] {
+        process(async {
+            let mount = world.mount(&offline).await;
+            assert!(mount.knows_zeros().await);
+            mount.write(20, byte).await;
+            mount.stack.volume().zero(30 * BLOCK, BLOCK).await.unwrap();
+            assert_eq!((mount.read(20).await, mount.read(30).await), (byte, 0));
+            clock::sleep(Duration::from_secs(60)).await;
+        });
+        assert!(world.path("a.zeros").exists());
+    }
+    // Somebody else wrote to holes; once joined that is seen, and what was zeroed here is deleted.
+    for block in [30, 200] {
+        world.memory.insert(&format!("v/{block:08x}"), ObjectHeaders::default(), vec![5; BLOCK as usize]);
+    }
+    process(async {
+        let mount = world.mount(&offline).await;
+        assert_eq!((mount.read(20).await, mount.read(30).await, mount.read(200).await), (8, 0, 0));
+        mount.control.set_outage(false);
+        mount.stack.volume().flush().await.unwrap();
+        assert!(!world.path("a.zeros").exists(), "something was stored");
+        assert_eq!(mount.read(200).await, 5);
+        mount.stack.close().await.unwrap();
+    });
+    assert!(!world.memory.keys().contains(&"v/0000001e".to_owned()));
+    assert!(!world.believes(&world.dear("a"), 20, 8), "no other mount believes what was saved without a session");
+}
+
 #[test]
 fn a_read_only_mount_neither_uses_nor_spoils_the_map() {
     let world = World::used();
@@ -321,7 +367,7 @@ fn a_survey_that_is_affordable_or_asked_for_is_made_instead() {
 
 #[test]
 fn a_volume_without_blocks_is_known_zero_whatever_the_file_says() {
-    let world = World { memory: Memory::new(), disk: tempfile::tempdir().unwrap() };
+    let world = World { memory: Memory::new(), disk: tempfile::tempdir().unwrap(), away: Cell::new(false) };
     fs::write(world.path("a.zeros"), "something").unwrap();
     assert!(world.believes(&world.dear("a"), 0, 0));
     assert!(world.believes(&world.dear("a"), 0, 0));

@@ -25,12 +25,13 @@ use std::process::ExitCode;
 
 use cli::Action;
 use s3b_engine::error::{Error, Result};
+use s3b_engine::hidden_args;
 
 fn main() -> ExitCode {
     allocator::settle();
     let args = collected();
     // The copies above stay; what other users can see goes.
-    cli::hidden_args::hide();
+    hidden_args::hide();
     match args.and_then(|args| cli::parse(args, &|path| std::fs::read_to_string(path))).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -311,14 +311,16 @@ fn description(settings: &Settings) -> String {
 }
 
 fn cannot_mount(mountpoint: &Path, kernel: &KernelOptions, error: &io::Error) -> Error {
+    let root = rustix::process::geteuid().is_root();
+    let for_others = kernel.allow_other || kernel.allow_root;
     let hint = match error.raw_os_error() {
-        _ if kernel.allow_other && !rustix::process::geteuid().is_root() => {
-            "for allow_other, /etc/fuse.conf must say user_allow_other"
-        }
         Some(libc::ENOENT | libc::ENODEV) => "is the kernel's fuse module loaded? try `modprobe fuse`",
+        // fusermount's own words come without a number.
+        Some(libc::EACCES) if !root => "may this user open /dev/fuse? `chmod 666 /dev/fuse`, as udev does it",
+        _ if for_others && !root => "for allow_other and allow_root, /etc/fuse.conf must say user_allow_other",
         _ => "without root it takes the package fuse3 and a mount point of your own",
     };
-    Error::failed(format!("mounting on {}: {error}; {hint}", mountpoint.display()))
+    Error::failed(format!("mounting on {}: {}; {hint}", mountpoint.display(), error.to_string().trim_end()))
 }
 
 /// Lets the kernel read further ahead than FUSE's 128 KiB. Needs root; without it reads are a little slower.

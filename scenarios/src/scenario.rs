@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use crate::content::ContentProperties;
 use crate::op::Op;
-use crate::random::Random;
 use crate::size::Size;
 
 mod arrivals;
@@ -153,8 +152,8 @@ impl Ops {
             return false;
         }
         for (number, stream) in &self.phases[self.next_phase].streams {
-            let random = random_of(self.seed, self.round, *number);
-            let mut ops = StreamOps::new(stream, *number, random, self.start_ns, self.cursors[*number]);
+            let cursor = self.cursors[*number];
+            let mut ops = StreamOps::new(stream, *number, self.seed, self.round, self.start_ns, cursor);
             let next = ops.next();
             self.running.push(Running { number: *number, ops, next });
         }
@@ -178,13 +177,6 @@ impl Iterator for Ops {
             }
         }
     }
-}
-
-/// A source of its own for each stream in each round.
-fn random_of(seed: u64, round: u64, stream: usize) -> Random {
-    let mut mixed = Random::new(seed);
-    let salt = mixed.bits();
-    Random::new(salt ^ (stream as u64 + 1) << 48 ^ round)
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! The command line.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand, ValueEnum};
-use s3b_engine::settings::parse;
+use clap::{Parser, Subcommand};
 
 use crate::commands;
 
@@ -21,6 +19,9 @@ const EXAMPLES: &str = "\
 Examples:
   s3b-tuner sweep                                          no account, no set-up: about a minute, writes s3b.toml
   s3b-tuner sweep --bucket mybucket --trace vm.vscsi.zst   your bucket, your workload
+  s3b-tuner inspect vm.vscsi.zst                           what a workload is like, without running it
+  s3b-tuner doctor --bucket mybucket                       is it fit to be a disk?
+  s3b-tuner probe --bucket mybucket                        how fast is it? about a minute and at most $0.05
   s3b-tuner replay fsync-small --test /mnt/scratch         one scenario on one configuration
   s3b-tuner replay disk.blktrace.0 --config s3b.toml --bucket mybucket
   s3b-tuner scenarios --show oltp > mine.toml              a workload of your own, from a built-in one";
@@ -32,6 +33,10 @@ pub enum Command {
     Convert(commands::convert::Convert),
     Scenarios(commands::scenarios::Scenarios),
     Validate(commands::validate::Validate),
+    Inspect(commands::inspect::Inspect),
+    Mrc(commands::mrc::Mrc),
+    Probe(commands::probe::Probe),
+    Doctor(commands::doctor::Doctor),
 }
 
 impl Command {
@@ -44,31 +49,10 @@ impl Command {
             Self::Convert(args) => commands::convert::convert(args).await,
             Self::Scenarios(args) => commands::scenarios::scenarios(args),
             Self::Validate(args) => commands::validate::validate(args).await,
+            Self::Inspect(args) => commands::inspect::inspect(args).await,
+            Self::Mrc(args) => commands::mrc::mrc(args).await,
+            Self::Probe(args) => commands::probe::probe(args).await,
+            Self::Doctor(args) => commands::doctor::doctor(args).await,
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PaceName {
-    /// Open loop, by the workload's own times
-    Trace,
-    /// As fast as possible with a bounded number outstanding
-    Max,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Text,
-    Json,
-}
-
-/// Reads a duration as a mount's flags do: `30ms`, `90s`, `2m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    parse::seconds(text).map_err(|error| format!("{error}; try 90s"))
-}
-
-/// Reads a latency: a bare number is in milliseconds.
-pub fn latency(text: &str) -> Result<Duration, String> {
-    let time = parse::millis(text).map_err(|error| format!("{error}; try 30ms"))?;
-    if time.as_secs() < 60 { Ok(time) } else { Err("longer than a minute; try 30ms".into()) }
 }

@@ -137,7 +137,11 @@ impl Connection {
         }
         for secret in SECRETS.iter().filter(|flag| matches!(flag.value, ValueKind::Secret(_))) {
             if self.given.has(secret.name) {
-                eprintln!("--{}: a secret on the command line shows in the process list; {}", secret.name, secret.help);
+                eprintln!(
+                    "--{}: a secret on the command line shows in the process list for a moment, and stays in the shell's \
+                     history; {}",
+                    secret.name, secret.help
+                );
             }
         }
         for notice in check::settle(&mut settings)? {

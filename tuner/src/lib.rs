@@ -2,12 +2,15 @@
 //!
 //! A library so that benches and tests can hold the same simulation that the program runs.
 
+pub mod analysis;
 pub mod answer;
+pub mod arguments;
 pub mod bodies;
 pub mod cli;
 pub mod commands;
 pub mod connection;
 pub mod cost;
+pub mod doctor;
 pub mod interrupt;
 pub mod journal;
 pub mod measure;
@@ -16,14 +19,15 @@ pub mod oracles;
 pub mod outcome;
 pub mod place;
 pub mod prices;
+pub mod probe;
 pub mod progress;
-pub mod recommend;
+pub mod rates;
+pub mod reach;
 pub mod replay;
 pub mod report;
 pub mod run;
 pub mod simulate;
 pub mod statistics;
-pub mod stats;
 pub mod sweep;
 pub mod trace_options;
 pub mod workload;

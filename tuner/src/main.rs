@@ -4,10 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use s3b_engine::hidden_args;
 use s3b_tuner::cli;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    // The copies above stay; what other users can see goes.
+    hidden_args::hide();
+    let cli = cli::Cli::parse_from(args);
     // The engine's warnings; RUST_LOG shows more.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();

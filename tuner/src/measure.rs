@@ -40,6 +40,11 @@ impl Durations {
         self.0.as_ref().map_or(Duration::ZERO, |all| Duration::from_nanos(all.value_at_percentile(percent)))
     }
 
+    /// Zero without samples.
+    pub fn mean(&self) -> Duration {
+        self.0.as_ref().map_or(Duration::ZERO, |all| Duration::from_nanos(all.mean() as u64))
+    }
+
     pub fn longest(&self) -> Duration {
         self.0.as_ref().map_or(Duration::ZERO, |all| Duration::from_nanos(all.max()))
     }

@@ -9,9 +9,8 @@ use s3b_engine::directory::Directory;
 use s3b_engine::memory::Memory;
 use s3b_engine::object::ObjectBackend;
 use s3b_engine::retry::Retrying;
-use s3b_engine::s3::{Credentials, S3Backend, Surroundings};
 use s3b_engine::settings::{Durability, Location, Settings};
-use s3b_engine::stack::{Parts, Stack};
+use s3b_engine::stack::{Parts, Stack, open_bucket};
 use s3b_engine::wrap::{Counting, Counts};
 
 use crate::connection::Access;
@@ -70,6 +69,11 @@ impl Place {
     /// All requests sent here so far.
     pub fn requests(&self) -> Requests {
         Requests::of(&self.counts)
+    }
+
+    /// The objects themselves: counted, noted for cleaning up, without patience and without the model.
+    pub fn objects(&self) -> Arc<dyn ObjectBackend> {
+        self.journal.clone()
     }
 
     pub fn prefix(&self) -> &str {
@@ -132,7 +136,7 @@ pub fn left_out(settings: &Settings) -> Option<&'static str> {
     )
 }
 
-/// One request shows at once what no waiting would mend.
+/// One request shows in seconds what no waiting would mend.
 async fn open_store(access: &Access) -> Result<Arc<dyn ObjectBackend>> {
     match &access.settings.location {
         Location::Memory => Ok(Arc::new(Memory::new())),
@@ -142,11 +146,8 @@ async fn open_store(access: &Access) -> Result<Arc<dyn ObjectBackend>> {
             Ok(Arc::new(directory))
         }
         Location::Bucket(bucket) => {
-            let s3 = &access.settings.s3;
-            let credentials = Credentials::resolve(s3, access.access_key.clone(), &Surroundings::PROCESS)?;
-            let backend = S3Backend::new(bucket, s3, credentials, Arc::default())?;
-            backend.check_bucket().await.with_context(|| format!("bucket {bucket}"))?;
-            Ok(Arc::new(backend))
+            let parts = Parts::for_process(None, access.access_key.clone());
+            Ok(Arc::new(open_bucket(bucket, &access.settings, &parts, &Arc::default()).await?))
         }
     }
 }
@@ -184,6 +185,18 @@ mod tests {
         settings.durability = Durability::Journal;
         assert!(left_out(&settings).is_some());
         assert_eq!(of_our_own(settings), Settings::default());
+    }
+
+    #[tokio::test]
+    async fn an_address_where_nobody_answers_is_not_waited_for() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut access = access(Location::Bucket("mine".into()));
+        access.settings.s3.base_url = Some(format!("http://{}/", silent.local_addr().unwrap()));
+        access.settings.s3.credentials.access_id = Some(String::new());
+        access.settings.retry.mount_patience = std::time::Duration::from_millis(100);
+        let error = format!("{:#}", Place::claim(&access, None).await.err().unwrap());
+        let parts = ["bucket mine", "no answer within 100ms", "--base-url"];
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
 
     #[tokio::test]

@@ -178,6 +178,49 @@ fn an_interrupted_sweep_cleans_up_and_reports() {
     assert!(names(store.path()).is_empty(), "{:?}", names(store.path()));
 }
 
+/// The connection shows that the program has read its arguments.
+#[test]
+fn secrets_do_not_stay_in_the_process_list() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    let args = ["replay", "discard", "--bucket", "b", "--base-url", &address, "--accessId=me", "--accessKey=topsecret"];
+    let mut child = tuner(home.path(), &args).arg("--password").arg("hush").stderr(Stdio::null()).spawn().unwrap();
+    let connection = listener.accept().unwrap();
+    let cmdline = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
+    let cmdline = String::from_utf8(cmdline).unwrap().replace('\0', " ");
+    drop(connection);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(cmdline.contains("--accessId=me --accessKey=xxxxxxxxx --password xxxx"), "{cmdline}");
+}
+
+#[test]
+fn scenarios_are_listed_shown_and_checked() {
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), &["scenarios"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for part in ["oltp", "fstrim", "fsync-small", "How fast does a full restore stream", "1280m"] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    // What is shown can be edited and checked; what is wrong with it is said with its line.
+    let shown = run(home.path(), &["scenarios", "--show", "oltp"]).stdout;
+    let mine = String::from_utf8(shown).unwrap().replace("name = \"oltp\"", "name = \"mine\"");
+    std::fs::write(home.path().join("mine.toml"), &mine).unwrap();
+    let listed = json(&run(home.path(), &["scenarios", "mine.toml", "--format", "json"]));
+    let (mine_entry, all) = (&listed["scenarios"][0], json(&run(home.path(), &["scenarios", "--format", "json"])));
+    let oltp = all["scenarios"].as_array().unwrap().iter().find(|one| one["name"] == "oltp").unwrap();
+    assert_eq!((&mine_entry["name"], &mine_entry["operations"]), (&Value::from("mine"), &oltp["operations"]));
+    std::fs::write(home.path().join("mine.toml"), mine.replace("read-percent = 70", "read-percent = 170")).unwrap();
+    let wrong = run(home.path(), &["scenarios", "mine.toml"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let message = stderr(&wrong);
+    assert!(message.contains("mine.toml: line ") && message.contains("try read-percent = 70"), "{message}");
+    let unknown = run(home.path(), &["scenarios", "--show", "oltq"]);
+    assert!(stderr(&unknown).contains("--show=oltq") && stderr(&unknown).contains("mail"), "{}", stderr(&unknown));
+}
+
 #[test]
 fn help_teaches_with_examples() {
     let home = tempfile::tempdir().unwrap();
@@ -227,4 +270,69 @@ fn convert_writes_whole_files_and_never_over_others() {
     }
     let expected = ["a.s3bt", "b.csv.zst", "c.iolog.gz", "d.s3bt.zst", "in", "last.csv", "torn"];
     assert_eq!(names(dir.path()), expected);
+}
+
+#[test]
+fn a_workload_is_inspected_without_running_it() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("day"), trace(3000)).unwrap();
+    let report = json(&run(home.path(), &["inspect", "day", "--format", "json", "--block-size", "64k,1m"]));
+    assert_eq!(report["schema"], "s3b-inspect/1");
+    let found = &report["fingerprint"];
+    assert_eq!((&found["requests"][0]["count"], &found["requests"][1]["count"]), (&2000.into(), &1000.into()));
+    assert_eq!(
+        (&found["working_set"]["bytes"], &found["working_set"]["sampling_rate"]),
+        (&(1 << 20).into(), &1.0.into())
+    );
+    assert_eq!(
+        (report["curves"].as_array().unwrap().len(), &report["curves"][1]["block_size"]),
+        (2, &(1 << 20).into())
+    );
+    assert_eq!(
+        (&found["stores"][4]["stores"], &report["windows"]["windows"][0]["weight_time"]),
+        (&3.into(), &1.0.into())
+    );
+    for (format, parts) in [
+        (
+            "text",
+            &["day (vscsi v1): 3,000 requests, 11.7 MiB moved", "working set  1.00 MiB", "add up to the whole"][..],
+        ),
+        ("md", &["## Requests", "| read | 2,000 | 66.7 % |", "- working set"]),
+        ("csv", &["name,value\n", "fingerprint.requests.0.count,2000\n", "workload,day (vscsi v1)\n"]),
+    ] {
+        let output = run(home.path(), &["inspect", "day", "--format", format]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && parts.iter().all(|part| text.contains(part)), "{text}{}", stderr(&output));
+    }
+    assert_eq!(names(home.path()), ["day"]);
+}
+
+#[test]
+fn miss_ratio_curves_are_drawn_and_told() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("day"), trace(3000)).unwrap();
+    let args = ["mrc", "day", "--block-size", "4k,8k", "--cache", "512k,1m"];
+    let report = json(&run(home.path(), &[&args[..], &["--format", "json"]].concat()));
+    assert_eq!((&report["schema"], &report["requests"]), (&"s3b-mrc/1".into(), &3000.into()));
+    // 256 pages in a loop: a cache of half of them never hits, one of all misses the first round.
+    let ratios: Vec<f64> = [0, 1].map(|n| report["curves"][0]["points"][n]["miss_ratio"].as_f64().unwrap()).into();
+    assert!(ratios[0] == 1.0 && (ratios[1] - 256.0 / 3000.0).abs() < 1e-12, "{ratios:?}");
+    let text = run(home.path(), &args);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(text.contains("100 % ┤ a") && text.contains("blocks: a 4k   b 8k") && text.contains("8.5 %"), "{text}");
+    let csv = run(home.path(), &[&args[..], &["--format", "csv"]].concat());
+    assert_eq!(String::from_utf8_lossy(&csv.stdout).lines().nth(1), Some("4096,524288,1,1,1"));
+    for (wrong, part) in [("3000", "try 4k"), ("x", "try 64k"), ("2g", "try 1g"), ("100", "try 512")] {
+        let refused = run(home.path(), &["mrc", "day", "--block-size", wrong]);
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains(part), "{}", stderr(&refused));
+    }
+    std::fs::write(home.path().join("cut"), &trace(10)[..100]).unwrap();
+    for command in ["inspect", "mrc"] {
+        let refused = run(home.path(), &[command, "cut"]);
+        assert!(
+            refused.status.code() == Some(1) && stderr(&refused).contains("record 4 at byte 96"),
+            "{}",
+            stderr(&refused)
+        );
+    }
 }

@@ -15,6 +15,7 @@ mod delete_many;
 mod exchange;
 mod flow;
 mod list;
+mod questions;
 mod reply;
 mod request;
 mod sign;
@@ -30,6 +31,7 @@ use futures::stream::{self, StreamExt};
 use http::{Method, StatusCode};
 
 pub use self::credentials::{Credentials, Surroundings};
+pub use self::questions::BucketAnswer;
 pub use self::url::{check_key, check_prefix};
 
 use self::exchange::{Http, content_length};

@@ -88,7 +88,12 @@ impl Endpoint {
 
     /// The multi-object delete.
     pub fn delete_many(&self) -> Target {
-        Target { url: format!("{}?delete=", self.bucket_url()), resource: format!("/{}/?delete", self.bucket) }
+        self.sub_resource("delete")
+    }
+
+    /// A question about the bucket, such as `versioning`.
+    pub fn sub_resource(&self, name: &str) -> Target {
+        Target { url: format!("{}?{name}=", self.bucket_url()), resource: format!("/{}/?{name}", self.bucket) }
     }
 
     /// With a slash at the end in both styles: what version 2 signs for a bucket ends in one too.

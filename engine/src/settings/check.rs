@@ -102,6 +102,9 @@ fn connection(settings: &Settings, notices: &mut Vec<String>) -> Result<()> {
     if s3.timeout.is_zero() {
         return Err(Error::config("--timeout=0: no request finishes in no time; try --timeout=30s"));
     }
+    if s3.connect_timeout.is_zero() {
+        return Err(Error::config("--connect-timeout=0: no connection is made in no time; try --connect-timeout=10s"));
+    }
     if let Some(block_size) = settings.volume.block_size {
         speeds(settings, block_size)?;
     }
@@ -203,6 +206,14 @@ fn caches(settings: &mut Settings, notices: &mut Vec<String>) -> Result<()> {
                 "{name} needs a cache file; add --block-cache-file=/var/cache/s3b/disk1"
             )));
         }
+    }
+    if let CacheSize::Blocks(blocks @ 1..) = cache.size
+        && u64::from(cache.protected) > blocks
+    {
+        notices.push(format!(
+            "--block-cache-num-protected={} is more than --block-cache-size={blocks}: blocks protected by it push each other out",
+            cache.protected
+        ));
     }
     if off && (cache.preload || cache.protected > 0) {
         notices.push("--preload and --block-cache-num-protected do nothing without a block cache".into());
@@ -366,6 +377,7 @@ mod tests {
             &[("blockCacheSize", "0"), ("blockCacheFile", "/tmp/c")],
             &[("blockCacheThreads", "0")],
             &[("timeout", "0")],
+            &[("connect-timeout", "0")],
         ] {
             assert!(refused(flags).contains("--"), "{flags:?}");
         }
@@ -381,6 +393,8 @@ mod tests {
 
     #[test]
     fn unsafe_choices_are_said_aloud() {
+        let protecting = |blocks| settled(&[("blockCacheSize", "100"), ("blockCacheNumProtected", blocks)]).unwrap().1;
+        assert!(protecting("101")[0].contains("--block-cache-num-protected=101") && protecting("100").is_empty());
         assert!(settled(&[("durability", "none")]).unwrap().1[0].contains("--durability=none"));
         let mut given = Given::default();
         given.add("ip-tos", "4", "");

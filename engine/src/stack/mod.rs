@@ -38,9 +38,9 @@ use crate::stats::Stats;
 use crate::store::BlockStore;
 use crate::volume::{Blocks, Volume};
 use crate::wrap::{Delays, FaultRates, Faults, Latency};
-use crate::zero_map::{Known, ZeroMap};
+use crate::zero_map::{Known, SavedMap, ZeroMap};
 
-use self::offline::{Joined, Joining, Shore};
+use self::offline::{Joined, Joining, Remembered, Shore};
 pub use self::prefill::prefill;
 use self::zero_file::ZeroFile;
 
@@ -127,6 +127,7 @@ impl Stack {
             let objects =
                 ObjectBlocks::new(backend, shape.geometry, shape.naming, codec, parts.cpu.clone(), stats.clone());
             let store = Arc::new(objects.with_survey_threads(settings.zero_map.threads));
+            let known = AtMount { known, remembered: None };
             Ok((build(settings, store, known, cache_file, &parts, stats.clone())?, zeros))
         };
         match built.await {
@@ -162,16 +163,21 @@ impl Stack {
         let below =
             ObjectBlocks::new(backend.clone(), geometry, naming.clone(), codec, parts.cpu.clone(), stats.clone());
         let below = Arc::new(below.with_survey_threads(settings.zero_map.threads));
-        let shore = Shore { settings: settings.clone(), backend, keys, geometry, naming, file: file.clone() };
+        let zeros = ZeroFile::of_offline_mount(settings, &backend, &naming);
+        let remembered = zeros.as_ref().and_then(|zeros| zeros.remembered(geometry));
+        let (file_of_lock, zero_file) = (file.clone(), zeros.clone());
+        let shore =
+            Shore { settings: settings.clone(), backend, keys, geometry, naming, file: file_of_lock, zero_file };
         let joining = Joining::new(shore, lock.clone());
         let store = Arc::new(Joined { joining: joining.clone(), below });
+        let known = AtMount { known: Known::Nothing, remembered: remembered.map(|zeros| (joining.clone(), zeros)) };
         let open = Some(OpenFile { file, loaded });
-        // No saved map: it may be read under the lock only.
-        let built = build(settings, store, Known::Nothing, open, &parts, stats.clone())?;
+        let built = build(settings, store, known, open, &parts, stats.clone())?;
         let volume = Arc::new(built.volume);
         joining.start(&volume);
-        let (file, notices, offline) = (built.file, built.notices, Some(joining));
-        Ok(Stack { volume, stats, notices, lock, file, zeros: None, offline })
+        // Saved if joined; with a session that no superblock has: for the next offline mount only.
+        let zeros = zeros.zip(built.zero_map);
+        Ok(Stack { volume, stats, notices: built.notices, lock, file: built.file, zeros, offline: Some(joining) })
     }
 
     pub fn volume(&self) -> Arc<Volume> {
@@ -197,7 +203,7 @@ impl Stack {
         {
             tracing::warn!("{error}: the next mount will take the cache file for that of a crashed one");
         }
-        if let Some((zeros, map)) = &self.zeros
+        if let Some((zeros, map)) = self.zeros.as_ref().filter(|_| took_file)
             && let Err(error) = zeros.save(map).await
         {
             tracing::warn!("the zero map is not saved, the next mount learns it anew: {error}");
@@ -269,10 +275,20 @@ pub(crate) async fn connect(settings: &Settings, parts: &Parts, stats: &Arc<Stat
         && !settings.test.discard
         && let Location::Bucket(bucket) = &settings.location
     {
-        let backend = s3_backend(bucket, settings, parts, stats)?;
-        reach(&backend, settings).await.map_err(|error| error.context(format!("bucket {bucket}")))?;
+        open_bucket(bucket, settings, parts, stats).await?;
     }
     build_backend(settings, parts, stats)
+}
+
+/// A bucket without patience around it, that has answered once: within `mount_patience` it fails on what patience would
+/// not mend, and on an address where nobody answers. For who needs the bucket itself rather than a volume in it.
+///
+/// # Errors
+/// Names the bucket, the cause, and what to check.
+pub async fn open_bucket(bucket: &str, settings: &Settings, parts: &Parts, stats: &Arc<Stats>) -> Result<S3Backend> {
+    let backend = s3_backend(bucket, settings, parts, stats)?;
+    reach(&backend, settings).await.map_err(|error| error.context(format!("bucket {bucket}")))?;
+    Ok(backend)
 }
 
 /// Asks until it answers, for some seconds: nobody waits half a minute for a mount to say that the address is wrong.
@@ -360,6 +376,13 @@ async fn resolve_again(
     Ok(resolved)
 }
 
+/// What is known of zero blocks at mount.
+struct AtMount {
+    known: Known,
+    /// Believed until the volume is joined to its store.
+    remembered: Option<(Arc<Joining>, SavedMap)>,
+}
+
 /// The volume, and what lies below it that [`Stack`] speaks to.
 struct Built {
     volume: Volume,
@@ -372,7 +395,7 @@ struct Built {
 fn build(
     settings: &Settings,
     mut store: Arc<dyn BlockStore>,
-    known: Known,
+    AtMount { known, remembered }: AtMount,
     cache_file: Option<OpenFile>,
     parts: &Parts,
     stats: Arc<Stats>,
@@ -395,6 +418,9 @@ fn build(
     }
     if settings.md5_cache.size > 0 && !shared && !settings.volume.read_only {
         store = Arc::new(Md5Cache::new(store, &settings.md5_cache, stats.clone())?);
+    }
+    if let Some((joining, zeros)) = remembered {
+        store = Arc::new(Remembered { joining, zeros, below: store });
     }
     if shared || without_cache(settings) {
         let volume = Volume::new(geometry, settings.volume.read_only, Blocks::Direct(Direct::new(store)));

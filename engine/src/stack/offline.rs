@@ -10,12 +10,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::zero_file::ZeroFile;
 use crate::block_cache::disk::CacheFile;
 use crate::clock;
 use crate::data::BlockData;
@@ -28,6 +30,7 @@ use crate::object_blocks::{Keys, Naming, Resolved, resolve};
 use crate::settings::{Location, RetrySettings, Settings};
 use crate::store::{BlockStore, Expect, Fetched, SurveySink};
 use crate::volume::Volume;
+use crate::zero_map::SavedMap;
 
 /// What a mount from the cache file is to be joined with.
 pub(super) struct Shore {
@@ -39,6 +42,8 @@ pub(super) struct Shore {
     pub(super) geometry: Geometry,
     pub(super) naming: Naming,
     pub(super) file: Arc<CacheFile>,
+    /// Untrue as soon as something is stored.
+    pub(super) zero_file: Option<ZeroFile>,
 }
 
 pub(super) struct Joining {
@@ -86,6 +91,14 @@ impl Joining {
     pub(super) fn start(self: &Arc<Self>, volume: &Arc<Volume>) {
         let _ = self.volume.set(Arc::downgrade(volume));
         tokio::spawn(keep_trying(Arc::downgrade(self), self.closing.subscribe()));
+    }
+
+    /// Between attempts that nobody waits for.
+    fn pause(&self) -> Duration {
+        match self.shore.settings.retry.longest_backoff {
+            Duration::ZERO => RetrySettings::default().longest_backoff,
+            pause => pause,
+        }
     }
 
     pub(super) fn is_joined(&self) -> bool {
@@ -210,6 +223,11 @@ impl Joining {
         let resolved = super::resolve_again(backend, &self.sought, keys.as_ref(), resolved).await?;
         // No session: nobody's saved zero map may be believed after this mount.
         resolved.commit(backend, None).await?;
+        if let Some(zeros) = self.shore.zero_file.as_ref().filter(|_| !settings.volume.read_only)
+            && let Err(error) = zeros.forget()
+        {
+            tracing::warn!("{error}; delete it, it will be untrue");
+        }
         *self.lock.lock() = held;
         Ok(())
     }
@@ -248,7 +266,7 @@ async fn keep_trying(joining: Weak<Joining>, mut closing: watch::Receiver<bool>)
     loop {
         let Some(still) = joining.upgrade() else { return };
         let outcome = still.join().await;
-        let pause = still.shore.settings.retry.longest_backoff;
+        let pause = still.pause();
         drop(still);
         match outcome {
             Ok(()) => return,
@@ -259,7 +277,6 @@ async fn keep_trying(joining: Weak<Joining>, mut closing: watch::Receiver<bool>)
             }
             Err(_) => {}
         }
-        let pause = if pause.is_zero() { RetrySettings::default().longest_backoff } else { pause };
         tokio::select! {
             biased;
             _ = closing.wait_for(|closing| *closing) => return,
@@ -314,8 +331,18 @@ impl BlockStore for Joined {
         })
     }
 
+    /// In no hurry: waits until the volume is joined. Whoever closes the zero map drops it.
     fn survey(&self, sink: SurveySink) -> BoxFuture<'static, Result<()>> {
-        self.after_joining(move |below| below.survey(sink))
+        let (joining, below) = (self.joining.clone(), self.below.clone());
+        Box::pin(async move {
+            while let Err(error) = joining.join().await {
+                if error.kind() == ErrorKind::Closed {
+                    return Err(error);
+                }
+                clock::sleep(joining.pause()).await;
+            }
+            below.survey(sink).await
+        })
     }
 
     /// Nothing was handed down before joining, so there is nothing to wait for: a flush or a close with nothing dirty
@@ -333,5 +360,47 @@ impl BlockStore for Joined {
             joining.close().await;
             below.close().await;
         })
+    }
+}
+
+/// On top of all: the holes of a volume, which no cache file holds, read as zeros while nobody can be asked. Stores go
+/// down as ever, so what was zeroed offline is deleted for certain.
+pub(super) struct Remembered {
+    pub(super) joining: Arc<Joining>,
+    pub(super) zeros: SavedMap,
+    pub(super) below: Arc<dyn BlockStore>,
+}
+
+impl BlockStore for Remembered {
+    fn geometry(&self) -> Geometry {
+        self.below.geometry()
+    }
+
+    fn read(&self, block: BlockNumber, expect: Expect) -> BoxFuture<'static, Result<Fetched>> {
+        self.below.read(block, expect)
+    }
+
+    fn write(&self, block: BlockNumber, data: BlockData, want_etag: bool) -> BoxFuture<'static, Result<Option<ETag>>> {
+        self.below.write(block, data, want_etag)
+    }
+
+    fn delete_many(&self, blocks: Vec<BlockNumber>) -> BoxFuture<'static, Vec<(BlockNumber, Result<()>)>> {
+        self.below.delete_many(blocks)
+    }
+
+    fn survey(&self, sink: SurveySink) -> BoxFuture<'static, Result<()>> {
+        self.below.survey(sink)
+    }
+
+    fn known_zero(&self, block: BlockNumber) -> bool {
+        self.below.known_zero(block) || (self.zeros.contains(block) && !self.joining.is_joined())
+    }
+
+    fn sync(&self) -> BoxFuture<'static, Result<()>> {
+        self.below.sync()
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        self.below.close()
     }
 }

@@ -22,7 +22,8 @@ use crate::zero_map::{SavedMap, ZeroMap, survey_is_too_dear};
 /// More than head, identity and checksum of a saved map: a prefix has at most 1024 bytes.
 const BESIDE_THE_BITS: u64 = 4096;
 
-/// The file of a mount that holds the lock and may write.
+/// The file of a mount that holds the lock and may write, or will once it has joined its store.
+#[derive(Clone)]
 pub(super) struct ZeroFile {
     path: PathBuf,
     backend: Arc<dyn ObjectBackend>,
@@ -41,11 +42,19 @@ impl ZeroFile {
         naming: &Naming,
         lock: Option<&MountLock>,
     ) -> Option<Self> {
-        let file = settings.block_cache.file.as_ref()?;
-        let bucket = matches!(settings.location, Location::Bucket(_));
         let alone = !settings.volume.read_only && !settings.volume.shared_disk;
         // A read-only mount's lock holds nothing.
-        lock.and_then(MountLock::token).filter(|_| bucket && alone)?;
+        lock.and_then(MountLock::token).filter(|_| alone)?;
+        Self::of_offline_mount(settings, backend, naming)
+    }
+
+    /// Of a mount without a lock: to be read, and only after joining to be changed.
+    pub(super) fn of_offline_mount(
+        settings: &Settings,
+        backend: &Arc<dyn ObjectBackend>,
+        naming: &Naming,
+    ) -> Option<Self> {
+        let file = settings.block_cache.file.as_ref().filter(|_| matches!(settings.location, Location::Bucket(_)))?;
         let mut path = file.clone().into_os_string();
         path.push(".zeros");
         Some(Self {
@@ -77,6 +86,19 @@ impl ZeroFile {
             Err(error) => tracing::warn!("{}: {error}", self.path.display()),
         }
         believed.ok().flatten()
+    }
+
+    /// What the last clean unmount left, for as long as nobody can be asked: as old as the cache file's blocks.
+    pub(super) fn remembered(&self, geometry: Geometry) -> Option<SavedMap> {
+        let here = format!("{}\n", self.location);
+        let map = read(&self.path, geometry).and_then(|bytes| {
+            let ours = |identity: &[u8]| identity.starts_with(here.as_bytes());
+            bytes.map(|bytes| SavedMap::from_bytes_if(&bytes, geometry, ours)).transpose()
+        });
+        map.unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}", self.path.display());
+            None
+        })
     }
 
     fn believe(&self, settings: &Settings, resolved: &Resolved) -> Result<Option<SavedMap>> {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::bits::Bits;
 use crate::error::{Error, Result};
-use crate::geometry::Geometry;
+use crate::geometry::{BlockNumber, Geometry};
 
 const MAGIC: &[u8; 8] = b"s3bzeros";
 const VERSION: u32 = 1;
@@ -47,6 +47,14 @@ impl SavedMap {
     /// `Corrupt` for damaged bytes or another version, `Config` for another geometry, `Stale` for another identity.
     /// None of them is a reason not to mount: go on without the map.
     pub fn from_bytes(bytes: &[u8], geometry: Geometry, identity: &[u8]) -> Result<Self> {
+        Self::from_bytes_if(bytes, geometry, |found| found == identity)
+    }
+
+    /// As [`SavedMap::from_bytes`], with any identity that is `believed`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_bytes_if(bytes: &[u8], geometry: Geometry, believed: impl Fn(&[u8]) -> bool) -> Result<Self> {
         let damaged =
             |what: &str| Error::corrupt(format!("saved zero map: {what}; it is ignored and will be replaced"));
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or_else(|| damaged("cut short"))?;
@@ -73,7 +81,7 @@ impl SavedMap {
             )));
         }
         let (found, words) = rest.split_at_checked(identity_len as usize).ok_or_else(|| damaged("cut short"))?;
-        if found != identity {
+        if !believed(found) {
             let message = "saved zero map: the volume was mounted or changed elsewhere since; it is ignored";
             return Err(Error::new(crate::error::ErrorKind::Stale, message));
         }
@@ -86,6 +94,11 @@ impl SavedMap {
         Ok(Self { zero, complete: flags & COMPLETE != 0 })
     }
 
+    /// Whether this map knows the block to be zero.
+    pub fn contains(&self, block: BlockNumber) -> bool {
+        self.zero.contains(block)
+    }
+
     /// Blocks this map knows to be zero.
     pub fn known_zero(&self) -> u64 {
         self.zero.members()
@@ -96,7 +109,6 @@ impl SavedMap {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::geometry::BlockNumber;
 
     fn geometry(blocks: u64) -> Geometry {
         Geometry::new(4096, 4096 * blocks).unwrap()

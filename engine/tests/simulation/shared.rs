@@ -16,6 +16,7 @@ use s3b_engine::clock;
 use s3b_engine::cpu::Cpu;
 use s3b_engine::error::ErrorKind;
 use s3b_engine::memory::Memory;
+use s3b_engine::payload::Payload;
 use s3b_engine::settings::check::settle;
 use s3b_engine::settings::{Compression, Settings};
 use s3b_engine::stack::{Parts, Stack};
@@ -116,7 +117,13 @@ impl World {
     async fn open(&self, random: &mut SmallRng) -> (Stack, Arc<FaultControl>) {
         let slowest = ms([0, 5, 50][random.random_range(0..3)]);
         let (backend, control) = troubled(&self.objects, slowest, random.random(), &self.events);
-        let parts = Parts { backend: Some(backend), cpu: Cpu::inline(), password: None, access_key: None };
+        let parts = Parts {
+            backend: Some(backend),
+            cpu: Cpu::inline(),
+            payload: Payload::Real,
+            password: None,
+            access_key: None,
+        };
         (Stack::open(&self.settings, parts).await.unwrap_or_else(|error| panic!("{}: {error}", self.story())), control)
     }
 
@@ -160,7 +167,13 @@ impl World {
         let mut settings = Settings::default();
         settings.retry = self.settings.retry.clone();
         let backend = Arc::new(copy_of(&self.objects));
-        let parts = Parts { backend: Some(backend), cpu: Cpu::inline(), password: None, access_key: None };
+        let parts = Parts {
+            backend: Some(backend),
+            cpu: Cpu::inline(),
+            payload: Payload::Real,
+            password: None,
+            access_key: None,
+        };
         let refused = Stack::open(&settings, parts).await.err();
         assert!(refused.is_some_and(|error| error.kind() == ErrorKind::Busy), "{}", self.story());
     }
@@ -236,7 +249,13 @@ impl World {
         let mut settings = Settings::default();
         settings.volume.read_only = true;
         let backend = Arc::new(copy_of(&self.objects));
-        let parts = Parts { backend: Some(backend), cpu: Cpu::inline(), password: None, access_key: None };
+        let parts = Parts {
+            backend: Some(backend),
+            cpu: Cpu::inline(),
+            payload: Payload::Real,
+            password: None,
+            access_key: None,
+        };
         let volume = Stack::open(&settings, parts).await.unwrap().volume();
         let found = volume.read(0, self.blocks * self.block_size).await.unwrap();
         let since = self.reference.borrow_mut().now();

@@ -1,7 +1,6 @@
 //! The command line: ours with subcommands, s3backer's without, and mount(8)'s. All of it comes from the tables of flags.
 
 mod args;
-pub mod hidden_args;
 pub mod kernel_options;
 pub mod markdown;
 pub mod options;

@@ -82,6 +82,10 @@ fn switches_do_not_swallow_the_bucket() {
 fn every_refusal_names_what_and_what_works() {
     for (line, parts) in [
         (&["s3b", "mount", "--block-size=10x", "b", "/m"][..], &["--block-size=10x", "try --block-size=64k"][..]),
+        (&["s3b", "mount", "--block-size=3000", "b", "/m"], &["--block-size=3000", "--block-size=4096"]),
+        (&["s3b", "mount", "--block-size=1k", "--size=8t", "b", "/m"], &["--size=8796093022208", "--block-size=2048"]),
+        (&["s3b", "mount", "--block-size=4k", "--size=5000", "b", "/m"], &["--size=5000", "--size=8192"]),
+        (&["s3b", "mount", "--encrypt=blowfish", "b", "/m"], &["--encrypt=blowfish", "AES-256-CBC"]),
         (&["s3b", "mount", "--blok-size=1", "b", "/m"], &["--blok-size", "--block-size"]),
         (&["s3b", "mount", "-o", "blok-size=1", "b", "/m"], &["blok-size", "`block-size`"]),
         (&["s3b", "mount", "-o", "blockSize", "b", "/m"], &["-o blockSize", "try -o blockSize=64k"]),

@@ -3,6 +3,7 @@
 //! Needs root and FUSE; without them every test says so and is skipped, in CI it fails. `S3B_TEST_PROGRAM` names another
 //! build of s3b than the one cargo made for this test.
 
+mod background;
 mod bad_input;
 mod discard;
 mod durability;

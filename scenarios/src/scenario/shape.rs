@@ -45,6 +45,13 @@ pub(super) struct Places {
     files: Option<SmallFiles>,
 }
 
+/// Random numbers for one stream in one round.
+pub(super) struct Sources {
+    pub places: Random,
+    /// The same in every round: what is popular stays so.
+    pub popularity: Random,
+}
+
 /// Requests in a row from a random place.
 struct Run {
     left: u64,
@@ -58,11 +65,11 @@ impl Places {
         area: Area,
         sizes: Sizes,
         read_percent: u64,
-        mut random: Random,
+        mut sources: Sources,
         cursor: Cursor,
     ) -> Self {
         let popular = match shape {
-            Shape::Zipf { theta, .. } => Some(Popular::new(slots(area, &sizes), theta, &mut random)),
+            Shape::Zipf { theta, .. } => Some(Popular::new(slots(area, &sizes), theta, &mut sources.popularity)),
             _ => None,
         };
         let files = match shape {
@@ -73,7 +80,7 @@ impl Places {
         };
         let cursor = if shape == Shape::Log { cursor.0 } else { 0 };
         let run = Run { left: 0, kind: OpKind::Write };
-        Self { shape, area, sizes, read_percent, random, cursor, lane: 0, run, popular, files }
+        Self { shape, area, sizes, read_percent, random: sources.places, cursor, lane: 0, run, popular, files }
     }
 
     /// Where the shape stands, for one that goes on from there.
@@ -231,7 +238,8 @@ mod tests {
 
     fn steps(shape: Shape, area: Area, sizes: &[(u64, u64)], read_percent: u64, count: usize) -> Vec<Step> {
         let sizes = Sizes { weighted: sizes.to_vec() };
-        let mut places = Places::new(shape, area, sizes, read_percent, Random::new(7), Cursor::default());
+        let sources = Sources { places: Random::new(7), popularity: Random::new(8) };
+        let mut places = Places::new(shape, area, sizes, read_percent, sources, Cursor::default());
         std::iter::from_fn(|| places.next(false)).take(count).collect()
     }
 

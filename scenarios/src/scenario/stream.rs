@@ -6,7 +6,7 @@ use crate::period::Period;
 use crate::random::Random;
 
 use super::arrivals::{Arrivals, Gaps};
-use super::shape::{Cursor, Places, Shape};
+use super::shape::{Cursor, Places, Shape, Sources};
 use super::step::{Area, Sizes};
 
 /// How long a stream goes on.
@@ -99,15 +99,17 @@ pub(super) struct StreamOps {
 }
 
 impl StreamOps {
-    /// `start_ns`: when the phase starts.
-    pub(super) fn new(stream: &Stream, number: usize, mut random: Random, start_ns: u64, cursor: Cursor) -> Self {
+    /// `seed`: of the scenario. `start_ns`: when the phase starts.
+    pub(super) fn new(stream: &Stream, number: usize, seed: u64, round: u64, start_ns: u64, cursor: Cursor) -> Self {
         // A source of its own for each choice: changing one leaves the others as they were.
+        let mut random = random_of(seed, number, round);
         let [places, gaps, zeros] = std::array::from_fn(|_| Random::new(random.bits()));
+        let sources = Sources { places, popularity: random_of(seed, number, EVERY_ROUND) };
         let first_ns = start_ns.saturating_add(stream.delay.0);
         let (sizes, shape, area) = (stream.sizes.clone(), stream.shape, stream.area);
         Self {
             number,
-            places: Places::new(shape, area, sizes, stream.read_percent, places, cursor),
+            places: Places::new(shape, area, sizes, stream.read_percent, sources, cursor),
             gaps: stream.arrivals.gaps(gaps),
             zeros,
             zeros_of_2_32: (stream.properties.content.zero_share * 4_294_967_296.0) as u64,
@@ -216,6 +218,15 @@ impl Iterator for StreamOps {
     }
 }
 
+/// No round has this number.
+const EVERY_ROUND: u64 = (1 << 32) - 1;
+
+/// A source of its own for each stream in each round, of which there are fewer than 2^32.
+fn random_of(seed: u64, stream: usize, round: u64) -> Random {
+    let salt = Random::new(seed).bits();
+    Random::new(salt ^ (stream as u64 + 1) << 32 ^ round)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::arrivals::ArrivalKind;
@@ -242,7 +253,7 @@ mod tests {
 
     /// The times of a stream's operations in ms; flushes negative.
     fn story(stream: &Stream) -> Vec<i64> {
-        let ops = StreamOps::new(stream, 3, Random::new(1), 0, Cursor::default());
+        let ops = StreamOps::new(stream, 3, 1, 0, 0, Cursor::default());
         let time = |op: Op| if op.kind == OpKind::Flush { -1 } else { 1 } * (op.time_ns / MS) as i64;
         ops.map(time).collect()
     }
@@ -267,7 +278,7 @@ mod tests {
         let mut stream = stream(Amount::Requests(8000), FlushPoints::default());
         stream.properties.content.zero_share = 0.25;
         stream.read_percent = 50;
-        let ops: Vec<Op> = StreamOps::new(&stream, 3, Random::new(1), 0, Cursor::default()).collect();
+        let ops: Vec<Op> = StreamOps::new(&stream, 3, 1, 0, 0, Cursor::default()).collect();
         let writes: Vec<&Op> = ops.iter().filter(|op| op.kind == OpKind::Write).collect();
         let zeros = writes.iter().filter(|op| op.origin.is_zero()).count();
         assert!((900..1100).contains(&zeros), "{zeros} of {} are zero", writes.len());

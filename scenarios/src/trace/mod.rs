@@ -120,6 +120,9 @@ pub struct Trace {
     /// Time of the first record and of the one before.
     first_ns: Option<u64>,
     last_ns: u64,
+    /// By the reader's number of a device, ours: its first operation may have been left out.
+    devices: Vec<Option<u32>>,
+    devices_seen: u32,
     ended: bool,
 }
 
@@ -211,7 +214,8 @@ impl Trace {
     }
 
     fn new(format: Format, raw: Box<dyn RawOps>) -> Self {
-        Self { format, raw, skipped: Skipped::default(), first_ns: None, last_ns: 0, ended: false }
+        let (skipped, first_ns, last_ns) = (Skipped::default(), None, 0);
+        Self { format, raw, skipped, first_ns, last_ns, devices: Vec::new(), devices_seen: 0, ended: false }
     }
 
     pub fn format(&self) -> Format {
@@ -243,6 +247,17 @@ impl Trace {
         notices
     }
 
+    /// Readers number their devices densely as well, so this is as small as their number.
+    fn device_number(&mut self, theirs: u32) -> u32 {
+        let theirs = theirs as usize;
+        if self.devices.len() <= theirs {
+            self.devices.resize(theirs + 1, None);
+        }
+        let number = *self.devices[theirs].get_or_insert(self.devices_seen);
+        self.devices_seen = self.devices_seen.max(number + 1);
+        number
+    }
+
     fn step(&mut self) -> Result<Option<Op>, TraceError> {
         while let Some(mut op) = self.raw.next()? {
             if op.kind == OpKind::Flush {
@@ -257,7 +272,7 @@ impl Trace {
                 self.skipped.back_in_time += 1;
             }
             self.last_ns = self.last_ns.max(time_ns);
-            return Ok(Some(Op { time_ns: self.last_ns, ..op }));
+            return Ok(Some(Op { time_ns: self.last_ns, device: self.device_number(op.device), ..op }));
         }
         Ok(None)
     }
@@ -290,6 +305,7 @@ fn line_format(format: Format, options: &Options) -> Box<dyn LineFormat> {
         Format::MqSim => Box::new(ascii::Ascii::mqsim(options.time_unit)),
         Format::DiskSim => Box::new(ascii::Ascii::disksim(options.time_unit)),
         Format::Arc => Box::new(arc::Arc::new(block_bytes)),
+        // Csv of our own; the binary formats have readers of their own and never get here.
         _ => Box::<csv::Csv>::default(),
     }
 }

@@ -124,6 +124,12 @@ fn errors_say_which_record_at_which_byte() {
 }
 
 #[test]
+fn devices_count_from_the_first_operation_that_is_kept() {
+    let devices = |text: &str| read(text.into()).unwrap().iter().map(|op| op.device).collect::<Vec<_>>();
+    assert_eq!(devices("7,R,0,0,1\n5,R,0,512,2\n7,R,0,512,3\n5,R,0,512,4\n"), [0, 1, 0]);
+}
+
+#[test]
 fn errors_in_text_say_which_line_at_which_byte() {
     let long = format!("0,R,0,512,7\n0,R,0,512,{}\n", "7".repeat(20_000));
     for (text, parts) in [

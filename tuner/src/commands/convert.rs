@@ -45,7 +45,7 @@ pub struct Convert {
 const EXAMPLES: &str = "\
 Examples:
   s3b-tuner convert disk.blktrace.0 disk.s3bt
-  s3b-tuner convert day.s3bt day.iolog.gz           for fio --read_iolog=<(zcat day.iolog.gz)
+  s3b-tuner convert day.s3bt day.iolog              for fio --read_iolog=day.iolog --replay_redirect=/dev/vdb
   s3b-tuner convert trace.txt out.csv --from spc    columns: time_ns,device,op,offset,length,flags";
 
 /// How many operations pass between looks at whether to stop.

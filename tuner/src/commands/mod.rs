@@ -1,6 +1,10 @@
 //! One file per command: its arguments, and what it does with them.
 
 pub mod convert;
+pub mod doctor;
+pub mod inspect;
+pub mod mrc;
+pub mod probe;
 pub mod replay;
 pub mod scenarios;
 pub mod sweep;

@@ -9,7 +9,7 @@ use s3b_scenarios::Op;
 
 use clap::Args;
 
-use crate::cli::{Format, PaceName};
+use crate::arguments::{Format, PaceName};
 use crate::connection::Connection;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::place::{self, Place};

@@ -9,7 +9,7 @@ use s3b_scenarios::Scenario;
 use s3b_scenarios::size::Size;
 use serde::Serialize;
 
-use crate::cli::Format;
+use crate::arguments::Format;
 use crate::report::numbers::{count, mib};
 use crate::report::table::Table;
 use crate::workload::Workload;

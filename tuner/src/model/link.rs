@@ -5,7 +5,7 @@
 //! would have moved. A transfer that arrives at `moved` with `b` bytes ends at `moved + b`, whatever comes between, and
 //! the first to end is the top of a heap. Nothing is recomputed for the others when one comes or goes.
 //!
-//! It is lazy: [`Link::advance`] replays arrivals and ends up to now in their order, so nobody needs to look at the moment
+//! It is lazy: a look replays arrivals and ends up to now in their order, so nobody needs to look at the moment
 //! itself. Who looks too early is told when to look again, and that is never too late:
 //!
 //! | a transfer that has not ended | looks again |
@@ -76,7 +76,7 @@ struct Slot {
 /// What a look shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Look {
-    /// It ended then; never later than now.
+    /// It ended then, never later than now, and is forgotten.
     Ended(f64),
     /// Look again then, or when poked.
     At(f64),
@@ -121,6 +121,7 @@ impl Link {
         let first = self.active.peek().map(|Reverse((_, id))| *id);
         let slot = &mut self.slots[id as usize];
         if let Some(ended) = slot.ended {
+            self.free.push(id);
             self.poke_first(poked);
             return Look::Ended(ended);
         }
@@ -147,13 +148,14 @@ impl Link {
         answer
     }
 
-    /// Forgets a transfer, ended or not.
+    /// Forgets a transfer whose end nobody has seen.
     pub fn remove(&mut self, id: u32, now: f64, poked: &mut Vec<Waker>) {
         self.advance(now, poked);
         let slot = std::mem::take(&mut self.slots[id as usize]);
         self.free.push(id);
         if slot.ended.is_some() {
-            return;
+            // It will not look any more, and somebody may wait behind it.
+            return self.poke_first(poked);
         }
         self.waiting -= usize::from(slot.waits);
         let heap = if slot.active { &mut self.active } else { &mut self.coming };
@@ -179,8 +181,13 @@ impl Link {
         end.map_or(f64::INFINITY, |end| self.now + (end - self.moved).max(0.0) / self.speed())
     }
 
-    /// Lets everything happen that happens up to `now`.
-    pub fn advance(&mut self, now: f64, poked: &mut Vec<Waker>) {
+    /// Lets everything happen that happens up to `now`, for who wants to see what was [`Link::used`].
+    pub fn catch_up(&mut self, now: f64, poked: &mut Vec<Waker>) {
+        self.advance(now, poked);
+        self.poke_first(poked);
+    }
+
+    fn advance(&mut self, now: f64, poked: &mut Vec<Waker>) {
         loop {
             let begins = self.coming.peek().map_or(f64::INFINITY, |Reverse((at, _))| f64::from_bits(*at));
             let ends = self.first_ends();
@@ -304,7 +311,6 @@ mod tests {
             next_look[who] = match link.look(id, now, &waker, &mut poked) {
                 Look::Ended(at) => {
                     assert!((at - now).abs() < 1e-6, "transfer {who} ended at {at} and looks at {now}");
-                    link.remove(id, now, &mut poked);
                     ends[who] = at;
                     f64::INFINITY
                 }
@@ -351,6 +357,23 @@ mod tests {
             }
             assert!(looks <= 60 * 6, "{looks} looks");
         }
+    }
+
+    #[test]
+    fn one_that_ends_unseen_leaves_nobody_waiting_for_ever() {
+        let mut link = Link::new(100.0, 100.0);
+        let (mut poked, waker) = (Vec::new(), Waker::noop());
+        let (short, long) = (link.add(0.0, 50.0, 9.0), link.add(0.0, 100.0, 0.0));
+        link.look(short, 0.0, waker, &mut poked);
+        link.look(long, 0.5, waker, &mut poked);
+        assert_eq!(link.look(long, 1.0, waker, &mut poked), Look::At(1.5), "the short one has just ended");
+        let last = link.add(1.0, 1000.0, 0.0);
+        link.look(last, 1.0, waker, &mut poked);
+        assert_eq!(link.look(last, 1.0, waker, &mut poked), Look::WhenPoked);
+        poked.clear();
+        link.remove(long, 5.0, &mut poked);
+        assert_eq!(poked.len(), 1, "the last one is the first now, and has no clock");
+        link.remove(short, 5.0, &mut poked);
     }
 
     #[test]

@@ -8,6 +8,9 @@
 //! connection taken or opened; for a PUT its body carried up, then the service time, then the inner PUT; for the others
 //! the service time, then the body carried down. A GET reads when it is sent, a PUT takes effect when it is answered.
 //!
+//! Beyond the runtime's own 0.6 us for a timer, a request costs about 0.5 us of CPU with 256 in flight on a free link,
+//! and about 0.9 us and a second timer on a full one.
+//!
 //! Link sharing is exact ([`super::link`]); what is left is the timer's tick: every wait ends up to 1 ms of the runtime's
 //! clock late, that is up to 1 us of the model's under `dilate` 1000.
 
@@ -66,7 +69,7 @@ pub struct Utilisation {
     /// Requests answered with 503.
     pub throttled_puts: u64,
     pub throttled_gets: u64,
-    /// Share of the time in a slow period, as far as requests met one.
+    /// Share of the requests that were sent in a slow period.
     pub slow_requests: f64,
 }
 
@@ -154,8 +157,8 @@ impl ModelStore {
         let now = self.shared.now();
         let mut poked = Vec::new();
         let mut state = self.shared.lock();
-        state.up.advance(now, &mut poked);
-        state.down.advance(now, &mut poked);
+        state.up.catch_up(now, &mut poked);
+        state.down.catch_up(now, &mut poked);
         state.count_flight(now);
         let found = state.utilisation(now, &self.shared.model);
         drop(state);
@@ -229,8 +232,10 @@ struct Passage {
     luck: f64,
     slow_factor: f64,
     refused: bool,
-    /// Its connection can be used again.
-    ended: bool,
+    /// When it was answered; its connection can be used again.
+    ended: Option<f64>,
+    /// The latest time known: asking the clock costs more than all else that is done at an answer.
+    latest: f64,
 }
 
 impl Shared {
@@ -263,7 +268,8 @@ impl Shared {
         let set_up = if state.connect(now) { self.set_up_s } else { 0.0 };
         drop(state);
         let started = now + set_up;
-        Passage { shared: self, operation, started, in_flight, luck, slow_factor, refused, ended: false }
+        let (ended, latest) = (None, now);
+        Passage { shared: self, operation, started, in_flight, luck, slow_factor, refused, ended, latest }
     }
 }
 
@@ -272,49 +278,31 @@ impl Passage {
         self.shared.tables.service_s(self.operation, size, self.in_flight, self.luck) * self.slow_factor
     }
 
-    async fn until(&self, seconds: f64) {
-        if seconds > self.shared.now() {
+    async fn until(&mut self, seconds: f64) {
+        if seconds > self.latest {
             clock::sleep_until(self.shared.at(seconds)).await;
+            self.latest = seconds;
         }
     }
 
     /// The time of a request without a body, and of one that is refused.
-    async fn serve(&self, size: u64) {
+    async fn serve(&mut self, size: u64) {
         self.until(self.started + self.service_s(size)).await;
     }
 
     /// Returns when a body that begins at `begin` has been carried, and `then` seconds have passed.
-    async fn carry(&self, direction: Direction, begin: f64, bytes: usize, then: f64) {
+    async fn carry(&mut self, direction: Direction, begin: f64, bytes: usize, then: f64) {
         if bytes == 0 {
             return self.until(begin + then).await;
         }
-        let carried = Carried::new(&self.shared, direction, begin, bytes as f64, then);
-        let mut until = None;
-        loop {
-            let look = poll_fn(|context| match carried.look(context.waker()) {
-                Look::At(at) if until == Some(at) => Poll::Pending,
-                Look::WhenPoked if until.is_none() => Poll::Pending,
-                look => Poll::Ready(look),
-            });
-            let alarm = async {
-                match until {
-                    Some(at) => clock::sleep_until(self.shared.at(at)).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                look = look => match look {
-                    Look::Ended(at) => return self.until(at + then).await,
-                    Look::At(at) => until = Some(at),
-                    Look::WhenPoked => until = None,
-                },
-                () = alarm => until = None,
-            }
+        let ended = Carried::new(&self.shared, direction, begin, bytes as f64, then).end().await;
+        self.latest = self.latest.max(ended);
+        if then > 0.0 {
+            self.until(ended + then).await;
         }
     }
 
-    async fn refuse<T>(self) -> Result<T> {
+    async fn refuse<T>(mut self) -> Result<T> {
         self.serve(0).await;
         let refusal = self.refusal();
         self.end(Err(refusal))
@@ -327,18 +315,18 @@ impl Passage {
 
     /// Answered: the connection stays.
     fn end<T>(mut self, answer: T) -> T {
-        self.ended = true;
+        self.ended = Some(self.latest);
         answer
     }
 }
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        let now = self.shared.now();
+        let now = self.ended.unwrap_or_else(|| self.shared.now());
         let mut state = self.shared.lock();
         state.count_flight(now);
         state.in_flight -= 1;
-        if self.ended && state.idle.len() < IDLE_CONNECTIONS {
+        if self.ended.is_some() && state.idle.len() < IDLE_CONNECTIONS {
             state.idle.push(now);
         }
     }
@@ -349,18 +337,48 @@ struct Carried<'a> {
     shared: &'a Shared,
     direction: Direction,
     id: u32,
+    forgotten: bool,
 }
 
 impl<'a> Carried<'a> {
     fn new(shared: &'a Shared, direction: Direction, begin: f64, bytes: f64, then: f64) -> Self {
         let id = shared.lock().link(direction).add(begin, bytes, then);
-        Self { shared, direction, id }
+        Self { shared, direction, id, forgotten: false }
     }
 
-    fn look(&self, waker: &Waker) -> Look {
+    /// Returns at its end, and says when that was.
+    async fn end(mut self) -> f64 {
+        let shared = self.shared;
+        let mut until = None;
+        loop {
+            let look = poll_fn(|context| match self.look(context.waker()) {
+                Look::At(at) if until == Some(at) => Poll::Pending,
+                Look::WhenPoked if until.is_none() => Poll::Pending,
+                look => Poll::Ready(look),
+            });
+            let alarm = async {
+                match until {
+                    Some(at) => clock::sleep_until(shared.at(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                look = look => match look {
+                    Look::Ended(at) => return at,
+                    Look::At(at) => until = Some(at),
+                    Look::WhenPoked => until = None,
+                },
+                () = alarm => until = None,
+            }
+        }
+    }
+
+    fn look(&mut self, waker: &Waker) -> Look {
         let now = self.shared.now();
         let mut poked = Vec::new();
         let look = self.shared.lock().link(self.direction).look(self.id, now, waker, &mut poked);
+        self.forgotten = matches!(look, Look::Ended(_));
         // Not under the lock: a waker may do anything.
         poked.into_iter().for_each(Waker::wake);
         look
@@ -369,6 +387,9 @@ impl<'a> Carried<'a> {
 
 impl Drop for Carried<'_> {
     fn drop(&mut self) {
+        if self.forgotten {
+            return;
+        }
         let now = self.shared.now();
         let mut poked = Vec::new();
         self.shared.lock().link(self.direction).remove(self.id, now, &mut poked);
@@ -381,7 +402,7 @@ impl ObjectBackend for ModelStore {
         let (shared, number) = (self.shared.clone(), key_number(Operation::Get, key));
         let got = shared.inner.get(key, condition, max_len);
         Box::pin(async move {
-            let passage = shared.send(Operation::Get, number);
+            let mut passage = shared.send(Operation::Get, number);
             if passage.refused {
                 return passage.refuse().await;
             }
@@ -400,7 +421,7 @@ impl ObjectBackend for ModelStore {
         let (shared, number) = (self.shared.clone(), key_number(Operation::Head, key));
         let info = shared.inner.head(key);
         Box::pin(async move {
-            let passage = shared.send(Operation::Head, number);
+            let mut passage = shared.send(Operation::Head, number);
             if passage.refused {
                 return passage.refuse().await;
             }
@@ -420,7 +441,7 @@ impl ObjectBackend for ModelStore {
         let (shared, number, len) = (self.shared.clone(), key_number(Operation::Put, key), body.len());
         let stored = shared.inner.put(key, headers, body, condition);
         Box::pin(async move {
-            let passage = shared.send(Operation::Put, number);
+            let mut passage = shared.send(Operation::Put, number);
             if passage.refused {
                 return passage.refuse().await;
             }
@@ -435,7 +456,7 @@ impl ObjectBackend for ModelStore {
         let (shared, number) = (self.shared.clone(), key_number(Operation::Delete, key));
         let deleted = shared.inner.delete(key);
         Box::pin(async move {
-            let passage = shared.send(Operation::Delete, number);
+            let mut passage = shared.send(Operation::Delete, number);
             if passage.refused {
                 return passage.refuse().await;
             }
@@ -450,7 +471,7 @@ impl ObjectBackend for ModelStore {
         let (shared, number, count) = (self.shared.clone(), key_number(Operation::BulkDelete, first), keys.len());
         let deleted = shared.inner.delete_many(keys);
         Box::pin(async move {
-            let passage = shared.send(Operation::BulkDelete, number);
+            let mut passage = shared.send(Operation::BulkDelete, number);
             passage.serve(count as u64).await;
             let answer = if passage.refused { vec![Err(passage.refusal()); count] } else { deleted.await };
             passage.end(answer)
@@ -462,7 +483,7 @@ impl ObjectBackend for ModelStore {
         let (shared, number) = (self.shared.clone(), key_number(Operation::List, start));
         let page = shared.inner.list(prefix, after);
         Box::pin(async move {
-            let passage = shared.send(Operation::List, number);
+            let mut passage = shared.send(Operation::List, number);
             if passage.refused {
                 return passage.refuse().await;
             }

@@ -1,7 +1,10 @@
 //! Results for people (text) and programs (JSON).
 
 pub mod config;
+pub mod inspect;
+pub mod mrc;
 pub mod numbers;
+pub mod plot;
 pub mod replay;
-pub mod sweep;
+pub mod sections;
 pub mod table;

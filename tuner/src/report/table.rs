@@ -29,6 +29,19 @@ impl Table {
         }
         out
     }
+
+    /// As a Markdown table.
+    pub fn markdown(&self) -> String {
+        let mut out = String::new();
+        for (n, row) in self.0.iter().enumerate() {
+            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            out.push_str(&format!("| {} |\n", cells.join(" | ")));
+            if n == 0 {
+                out.push_str(&format!("|---|{}\n", "--:|".repeat(row.len().saturating_sub(1))));
+            }
+        }
+        out
+    }
 }
 
 #[cfg(test)]

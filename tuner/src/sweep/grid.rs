@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use s3b_engine::settings::flags::{Flag, engine};
-use s3b_engine::settings::{CacheSize, Settings, check, parse};
+use s3b_engine::settings::{CacheSize, Settings, VolumeSettings, check, parse};
+
+use crate::outcome::{self, LeftOut};
 
 /// Short names for the usual axes.
 const SHORT: [(&str, &str); 4] = [
@@ -96,7 +98,7 @@ pub struct Grid {
     pub axes: Vec<Axis>,
     pub configurations: Vec<Configuration>,
     /// Combinations left out, and why.
-    pub left_out: Vec<String>,
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Grid {
@@ -125,12 +127,13 @@ impl Grid {
             let mut settings = base.clone();
             let fault = grid.apply(&mut settings, &values).err().map(|error| error.to_string());
             match fault.or_else(|| pointless(&settings)) {
-                Some(why) => grid.left_out.push(format!("{}: {why}", values.join(" "))),
+                Some(why) => grid.left_out.push(LeftOut { values, why }),
                 None => grid.configurations.push(Configuration { settings, values }),
             }
         }
         if grid.configurations.is_empty() {
-            bail!("--vary: no combination works; the first: {}", grid.left_out[0]);
+            let LeftOut { values, why } = &grid.left_out[0];
+            bail!("--vary: no combination works; the first, {}: {why}", values.join(" "));
         }
         Ok(grid)
     }
@@ -143,8 +146,47 @@ impl Grid {
         Ok(())
     }
 
-    pub fn varies(&self, name: &str) -> bool {
-        self.axes.iter().any(|axis| axis.name() == name)
+    /// What a mount does without any of the axes' flags: its place among the configurations, where it is added if the
+    /// axes leave it out. `None` if it cannot be.
+    pub fn default_of_mount(&mut self, base: &Settings) -> Option<usize> {
+        let mut settings = base.clone();
+        settings.volume.block_size.get_or_insert(VolumeSettings::NEW_BLOCK_SIZE);
+        check::settle(&mut settings).ok()?;
+        if let Some(place) = self.configurations.iter().position(|one| one.settings == settings) {
+            return Some(place);
+        }
+        let values = self.axes.iter().map(|axis| axis.flag.get(&settings)).collect::<Option<_>>()?;
+        self.configurations.push(Configuration { settings, values });
+        Some(self.configurations.len() - 1)
+    }
+
+    /// Takes wider axes; the configurations there are keep their places, new ones follow.
+    ///
+    /// # Errors
+    /// As [`Grid::new`].
+    pub fn grow(&mut self, base: &Settings, axes: Vec<Axis>) -> Result<()> {
+        let wider = Self::new(base, axes)?;
+        for one in wider.configurations {
+            if !self.configurations.iter().any(|known| known.values == one.values) {
+                self.configurations.push(one);
+            }
+        }
+        (self.axes, self.left_out) = (wider.axes, wider.left_out);
+        Ok(())
+    }
+
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.axes.iter().position(|axis| axis.name() == name)
+    }
+
+    /// For the outcome.
+    pub fn axes_of_outcome(&self) -> Vec<outcome::Axis> {
+        let of = |axis: &Axis| outcome::Axis {
+            name: axis.name().to_owned(),
+            title: axis.title().to_owned(),
+            values: axis.values.clone(),
+        };
+        self.axes.iter().map(of).collect()
     }
 }
 

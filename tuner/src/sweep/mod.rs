@@ -1,4 +1,17 @@
-//! What a sweep tries, and how often: pure of how it is asked for and shown.
+//! Many configurations over the same workloads.
+//!
+//! ```text
+//! subjects (workloads) + target (store) + grid (configurations)
+//!     -> simulated (rows of figures, widened where the best lies on an edge) -> confirm -> answer -> outcome
+//! ```
 
+pub mod environment;
+pub mod figures;
 pub mod grid;
-pub mod rounds;
+pub mod run;
+pub mod show;
+pub mod simulated;
+pub mod subjects;
+pub mod summary;
+pub mod target;
+pub mod widen;

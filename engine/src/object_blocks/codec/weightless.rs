@@ -30,7 +30,9 @@ impl Codec {
             len = keys.cipher().padded_len(len);
             seal(&mut headers, keys.cipher(), HMAC);
         }
-        headers.stands_for = Some(cells);
+        // While a raw block is sent its body is the cache's own buffer, which is not written meanwhile; an encoded one is not.
+        let raw = headers.content_encoding.is_none();
+        headers.stands_for = Some(if raw { cells } else { Bytes::copy_from_slice(&cells) });
         (headers, page(len))
     }
 

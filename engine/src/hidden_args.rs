@@ -1,7 +1,8 @@
 //! Secrets on the command line do not stay in the process list.
 //!
 //! The kernel shows a process's arguments from the process's own memory, so they are overwritten there, first thing. Between
-//! exec and this moment they are visible; that is why they are warned about.
+//! exec and this moment they are visible; that is why they are warned about. For every program that takes the flags of
+//! [`crate::settings::flags`]; does nothing unless called.
 
 /// Flags whose values are secret, in every spelling.
 const SECRET: [&str; 3] = ["accessKey", "access-key", "password"];

@@ -1,0 +1,202 @@
+//! `s3b-tuner probe`: measures a store and writes a model of it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use s3b_engine::clock;
+use s3b_engine::settings::Location;
+
+use crate::arguments::duration;
+use crate::connection::{Access, Connection};
+use crate::cost::{PRICES_DATED, Requests};
+use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
+use crate::model::settings::Limits;
+use crate::model::{shipped, text};
+use crate::place::Place;
+use crate::probe::fit::{self, Fitted, Known};
+use crate::probe::plan::{Billing, Plan};
+use crate::probe::{self, Bounds, Findings};
+use crate::rates;
+use crate::reach;
+
+/// Measure a store and write a model of it for sweeps
+///
+/// Sends a few thousand GETs, PUTs, HEADs, DELETEs and LISTs, of 4 KiB to 8 MiB, 1 to 128 at a time, under a random
+/// prefix; only what was written there is deleted afterwards. The worst case in dollars is shown before the first paid
+/// request, and no request is sent that might pass the cap.
+#[derive(Args)]
+#[command(after_help = PROBE_EXAMPLES)]
+pub struct Probe {
+    /// Where the model goes [default: the bucket's or directory's name with .model.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace the output file if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// Never spend more than this, in dollars; the probe gets smaller to fit
+    #[arg(long, value_name = "DOLLARS", default_value_t = 0.05, value_parser = dollars)]
+    pub max_cost: f64,
+    /// Begin nothing after this
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub max_time: Duration,
+    /// This machine is in the bucket's region, where reading costs no transfer: read more
+    #[arg(long)]
+    pub in_region: bool,
+    /// Show the plan and what it may cost, and stop: nothing is sent
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Seed of the order of requests
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+const PROBE_EXAMPLES: &str = "\
+Examples:
+  s3b-tuner probe --bucket mybucket --region eu-west-1 -o mybucket.model.toml
+  s3b-tuner probe --bucket mybucket --dry-run
+  s3b-tuner probe --bucket mybucket --in-region --max-cost 0.20 --max-time 3m
+  s3b-tuner probe --test /mnt/scratch -o scratch.model.toml
+
+The model is a text file, to be read and edited; how sure each number is stands above it.
+Exit code: 0 done, 1 error, 2 wrong usage, 130 interrupted (a model of what was measured is written if it can be).";
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let amount = text.trim_start_matches('$').parse::<f64>().ok().filter(|amount| amount.is_finite() && *amount >= 0.0);
+    amount.ok_or_else(|| "not an amount of dollars; try 0.05".into())
+}
+
+pub async fn probe(args: &Probe) -> Result<ExitCode> {
+    let access = args.connection.resolve()?;
+    let (name, billing) = match &access.settings.location {
+        Location::Bucket(name) => (name.clone(), Billing { requests: true, egress: !args.in_region }),
+        Location::Directory(path) => (directory_name(path), Billing::default()),
+        Location::Memory => bail!("probe needs a store: --bucket mybucket, or --test /mnt/scratch"),
+    };
+    let output = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.model.toml")));
+    if !args.dry_run && !args.force && output.exists() {
+        bail!("{} is there already; give --force to replace it, or another -o", output.display());
+    }
+    // What opening and timing connections costs comes off the cap first.
+    let opening = Requests { lists: reach::REQUESTS + 4, ..Requests::default() };
+    let max_dollars = args.max_cost - billing.dollars(&opening);
+    let plan = Plan::new(billing, max_dollars)
+        .map_err(|why| anyhow!("--max-cost {}: {why}; try --max-cost 0.05", args.max_cost))?;
+    announce(args, &plan, billing);
+    if args.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let interrupt = Interrupt::listen();
+    let (place, set_up_ms) = open(&access, &name).await?;
+    eprintln!("working under {} of {}; Ctrl-C stops earlier", place.prefix(), place.describe());
+    let bounds = Bounds { billing, max_dollars, max_time: args.max_time, seed: args.seed };
+    let findings = probe::probe(&place, &plan, &bounds, &interrupt).await;
+    let cleaned = place.clean().await;
+    cleaned.report();
+    let findings = findings?;
+    let known = known(&access, name, place.describe(), set_up_ms).await?;
+    let fitted = fit::fit(&findings.cells, known).map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
+    write(&output, &file_text(&fitted, &findings, &plan))?;
+    println!("{}", fitted.model.describe());
+    fitted.head.iter().for_each(|line| println!("  {line}"));
+    println!("Requests cost ${:.4}. Written to {}.", findings.dollars, output.display());
+    Ok(if findings.interrupted {
+        ExitCode::from(EXIT_INTERRUPTED)
+    } else if cleaned.left > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn directory_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| "directory".into(), |name| name.to_string_lossy().into_owned())
+}
+
+fn announce(args: &Probe, plan: &Plan, billing: Billing) {
+    let worst = plan.worst_requests();
+    eprintln!(
+        "plan: {} visits; at most {} PUTs ({} MB), {} GETs ({} MB), {} HEADs, {} LISTs, {} DELETEs, in about {} s",
+        plan.visits(),
+        worst.puts,
+        worst.put_bytes / 1_000_000,
+        worst.gets,
+        worst.get_bytes / 1_000_000,
+        worst.heads,
+        worst.lists,
+        worst.deletes,
+        args.max_time.as_secs()
+    );
+    if !billing.requests {
+        return eprintln!("a local directory: costs nothing");
+    }
+    let transfer = match billing.egress {
+        true => "transfer out of the region included (--in-region: there is none)",
+        false => "no transfer, since --in-region was given",
+    };
+    eprintln!(
+        "worst case ${:.4} of at most ${} ({PRICES_DATED}; {transfer}; and {} LISTs to time connections)",
+        plan.worst_case(billing),
+        args.max_cost,
+        reach::REQUESTS
+    );
+    if plan.scale < 1.0 {
+        eprintln!("--max-cost leaves room for {:.0} % of the requests wanted", plan.scale * 100.0);
+    }
+}
+
+/// The claimed prefix, and what a new connection takes.
+async fn open(access: &Access, name: &str) -> Result<(Place, f64)> {
+    let set_up_ms = match &access.settings.location {
+        Location::Bucket(_) => reach::reach_times(name, access).await?.set_up_ms,
+        _ => 0.0,
+    };
+    Ok((Place::claim(access, None).await?, set_up_ms))
+}
+
+async fn known(access: &Access, name: String, place: String, connection_set_up_ms: f64) -> Result<Known> {
+    let amazon = matches!(access.settings.location, Location::Bucket(_)) && access.settings.s3.base_url.is_none();
+    let at = access.settings.s3.base_url.clone().map(|url| format!(" at {url}")).unwrap_or_default();
+    let now = jiff::Timestamp::try_from(clock::wall()).context("this machine's clock")?;
+    Ok(Known {
+        name,
+        place: format!("{place}{at}, from this machine"),
+        when: now.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        price_class: "s3-standard".into(),
+        connection_set_up_ms,
+        cpu: rates::cpu_rates(&rates::of_this_machine().await?),
+        published: if amazon { shipped::standard().limits } else { Limits::default() },
+    })
+}
+
+fn file_text(fitted: &Fitted, findings: &Findings, plan: &Plan) -> String {
+    let mut text = format!("# Measured by s3b-tuner probe; requests cost ${:.4}.\n", findings.dollars);
+    for (said, what) in [
+        (findings.interrupted, "interrupted: the rest of the cells is missing"),
+        (findings.out_of_time, "out of time (--max-time): some cells have fewer samples than planned, or none"),
+        (findings.out_of_money, "the cap (--max-cost) left some visits out"),
+        (plan.scale < 1.0, "the cap (--max-cost) made the probe smaller than it should be"),
+    ] {
+        if said {
+            text.push_str(&format!("# {what}.\n"));
+        }
+    }
+    fitted.head.iter().for_each(|line| text.push_str(&format!("# {}\n", line.replace('\n', " "))));
+    text.push_str("# Bandwidth of a connection includes our own hashing of what is sent.\n");
+    text + &text::write(&fitted.model, &fitted.notes)
+}
+
+/// Whole or not at all.
+fn write(output: &Path, text: &str) -> Result<()> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = || format!("-o {}: cannot be written", output.display());
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.persist(output).with_context(failed)?;
+    Ok(())
+}

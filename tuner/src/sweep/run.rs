@@ -1,0 +1,294 @@
+//! A whole sweep: from what was asked to an outcome.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use s3b_engine::clock;
+use s3b_engine::settings::{CacheSize, Settings};
+
+use super::environment::{command_line, environment, machine_memory, timestamp};
+use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
+use super::simulated::{Rows, Simulator};
+use super::subjects::{self, Chosen, Subject};
+use super::summary::Frame;
+use super::target::Target;
+use super::widen::widened;
+use crate::answer::choose::{Question, Scores, choose};
+use crate::answer::goal::GoalKind;
+use crate::answer::pareto;
+use crate::answer::reasons::reasons;
+use crate::answer::slo::Constraints;
+use crate::interrupt::Interrupt;
+use crate::model::StoreModel;
+use crate::outcome::{Answer, Configuration, Goal, Outcome, PriceTable, RunInfo, SCHEMA, Trust};
+use crate::prices::Reader;
+
+/// What is tried unless told otherwise. The defaults of a mount are among it.
+pub const DEFAULT_AXES: [(&str, &str); 3] =
+    [(BLOCK_SIZE, "64k,256k,1m,4m"), (THREADS, "8,32,96"), (WRITE_DELAY, "250ms,2s")];
+
+/// An axis is widened so many times at most.
+const WIDENINGS: usize = 3;
+
+/// What was asked.
+pub struct Request {
+    pub chosen: Chosen,
+    pub target: Target,
+    pub prices: PriceTable,
+    pub reader: Reader,
+    pub goal: GoalKind,
+    pub constraints: Constraints,
+    pub vary: Vec<String>,
+    /// Leaders to confirm on the real store.
+    pub confirm: u8,
+    pub max_cost: f64,
+    pub max_time: Duration,
+    pub rounds: u16,
+    pub seed: u64,
+    pub jobs: Option<NonZeroUsize>,
+    pub dry_run: bool,
+    pub sim_only: bool,
+    pub real_only: bool,
+}
+
+/// Runs it. `None`: a dry run, of which the plan was shown.
+///
+/// # Errors
+/// Whatever prevents an answer; an interrupted sweep is an outcome.
+pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Outcome>> {
+    let (start, started) = (clock::now(), timestamp());
+    let subjects = subjects::load(&request.chosen)?;
+    let base = base_settings(request);
+    let mut grid = grid(request, &base)?;
+    let default = grid.default_of_mount(&base);
+    announce(request, &grid, &subjects);
+    let Some(model) = request.target.model.clone().filter(|_| !request.real_only) else {
+        bail!("not simulated");
+    };
+    if request.dry_run {
+        return Ok(None);
+    }
+    let weights: Vec<f64> = subjects.iter().map(|subject| subject.info.weight).collect();
+    let stop = stop_of(interrupt);
+    let simulator = Simulator {
+        subjects: &subjects,
+        store: Arc::new(model),
+        saturate: request.goal.saturates(),
+        seed: request.seed,
+        threads: request.jobs.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        frame: Frame { weights: &weights, prices: &request.prices, reader: request.reader },
+        machine_memory: machine_memory(),
+        stop: &stop,
+    };
+    let mut search = Search { request, weights: &weights, default, rows: Vec::new(), stopped: false };
+    tokio::task::block_in_place(|| search.run(&simulator, &base, &mut grid))?;
+    let (scores, answer) = search.answer(&grid);
+    let stopped = search.stopped.then(|| "interrupted".to_owned());
+    let mut outcome = Outcome {
+        schema: SCHEMA.to_owned(),
+        run: RunInfo {
+            id: format!("{:08x}", rand::random::<u32>()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: command_line(std::env::args()),
+            started,
+            seconds: start.elapsed().as_secs_f64(),
+            seed: request.seed,
+            stopped,
+            spent_dollars: 0.0,
+        },
+        environment: environment(),
+        place: request.target.place()?,
+        prices: request.prices.clone(),
+        goal: goal(request),
+        workloads: subjects.into_iter().map(|subject| subject.info).collect(),
+        axes: grid.axes_of_outcome(),
+        configurations: search.rows,
+        left_out: grid.left_out,
+        answer: None,
+        trust: Trust::default(),
+    };
+    outcome.answer = answer.map(|answer| explained(answer, &outcome, &scores));
+    Ok(Some(outcome))
+}
+
+/// A flag for threads, set once the user asks to stop.
+fn stop_of(interrupt: &Interrupt) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (flag, interrupt) = (stop.clone(), interrupt.clone());
+    tokio::spawn(async move {
+        interrupt.wait().await;
+        flag.store(true, Relaxed);
+    });
+    stop
+}
+
+/// The user's settings, with the cache as large as the memory allowed for it.
+fn base_settings(request: &Request) -> Settings {
+    let mut settings = request.target.access.settings.clone();
+    let cache = &mut settings.block_cache;
+    if let (Some(ram), CacheSize::Auto) = (request.constraints.ram, &cache.size) {
+        cache.size = CacheSize::Bytes(ram);
+    }
+    settings
+}
+
+fn grid(request: &Request, base: &Settings) -> Result<Grid> {
+    let bare = request.target.is_bare_directory();
+    let mut axes = request.vary.iter().map(|text| Axis::parse(text)).collect::<Result<Vec<_>>>()?;
+    if bare && axes.iter().any(|axis| axis.name() == BLOCK_SIZE) {
+        bail!(
+            "--vary block-size on a bare directory: a local disk says nothing about block sizes on S3, and a volume's \
+             block size is permanent; add --latency 30ms for a model of S3, or name a bucket with --bucket"
+        );
+    }
+    if axes.is_empty() {
+        for (name, values) in DEFAULT_AXES {
+            let permanent = name == BLOCK_SIZE && (bare || base.volume.block_size.is_some());
+            if !permanent {
+                axes.push(Axis::parse(&format!("{name}={values}"))?);
+            }
+        }
+    }
+    Grid::new(base, axes)
+}
+
+fn announce(request: &Request, grid: &Grid, subjects: &[Subject]) {
+    let axes: Vec<String> =
+        grid.axes.iter().map(|axis| format!("{} {}", axis.title(), axis.values.join(","))).collect();
+    let names: Vec<&str> = subjects.iter().map(|subject| &*subject.name).collect();
+    eprintln!("{} configurations ({}) over {}", grid.configurations.len(), axes.join("; "), names.join(", "));
+    if let Some(model) = &request.target.model {
+        eprintln!("simulated on {}", StoreModel::describe(model));
+    }
+    for left in &grid.left_out {
+        eprintln!("left out: {}: {}", left.values.join(" "), left.why);
+    }
+}
+
+fn goal(request: &Request) -> Goal {
+    let constraints = &request.constraints;
+    Goal {
+        name: request.goal.name().to_owned(),
+        slos: constraints.slos.iter().map(ToString::to_string).collect(),
+        max_at_risk_bytes: constraints.max_at_risk,
+        ram_bytes: constraints.ram,
+        max_dollars_per_month: constraints.max_dollars_per_month,
+    }
+}
+
+/// The grid as far as it was simulated.
+struct Search<'a> {
+    request: &'a Request,
+    weights: &'a [f64],
+    default: Option<usize>,
+    rows: Vec<Configuration>,
+    stopped: bool,
+}
+
+impl Search<'_> {
+    /// Simulates the grid, and what lies beyond its edges as long as the best lies on one.
+    fn run(&mut self, simulator: &Simulator<'_>, base: &Settings, grid: &mut Grid) -> Result<()> {
+        for widening in 0..=WIDENINGS {
+            let Rows { mut rows, stopped, .. } = simulator.run(&grid.configurations[self.rows.len()..])?;
+            for row in &mut rows {
+                row.breaks = self.request.constraints.broken_by(row);
+            }
+            self.rows.extend(rows);
+            self.stopped = stopped;
+            // A range that the user gave is the user's.
+            if stopped || widening == WIDENINGS || !self.request.vary.is_empty() || !self.widen(base, grid)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what lies beyond the edges on which the best lies; false: it lies inside.
+    fn widen(&self, base: &Settings, grid: &mut Grid) -> Result<bool> {
+        let (_, Some(answer)) = self.answer(grid) else { return Ok(false) };
+        let best = &self.rows[answer.tied[0]].values;
+        let mut axes = grid.axes.clone();
+        let mut wider = false;
+        for (axis, value) in axes.iter_mut().zip(best) {
+            if let Some(more) = widened(axis, value) {
+                eprintln!(
+                    "the best lies at {}={value}, an edge: trying {} as well",
+                    axis.title(),
+                    more.values.join(",")
+                );
+                (*axis, wider) = (more, true);
+            }
+        }
+        if wider {
+            grid.grow(base, axes)?;
+        }
+        Ok(wider)
+    }
+
+    fn answer(&self, grid: &Grid) -> (Scores, Option<Answer>) {
+        let pool: Vec<usize> = (0..self.rows.len()).collect();
+        choose(&Question {
+            configurations: &self.rows,
+            weights: self.weights,
+            goal: self.request.goal,
+            pool: &pool,
+            block_size: grid.place_of(BLOCK_SIZE),
+            threads: grid.place_of(THREADS),
+            default: self.default,
+            tie: 1.0,
+        })
+    }
+}
+
+/// The answer with its sentences; scores go into the rows.
+fn explained(answer: Answer, outcome: &Outcome, scores: &Scores) -> Answer {
+    let recommended = answer.recommended;
+    let runs = |one: &Configuration| if one.measured.is_empty() { one.simulated.clone() } else { one.measured.clone() };
+    let mut limits: Vec<crate::outcome::Limit> = Vec::new();
+    for limit in runs(&outcome.configurations[recommended]).into_iter().flat_map(|run| run.limits) {
+        match limits.iter_mut().find(|known| known.name == limit.name) {
+            Some(known) => known.share = known.share.max(limit.share),
+            None => limits.push(limit),
+        }
+    }
+    limits.sort_by(|a, b| b.share.total_cmp(&a.share));
+    Answer {
+        reasons: reasons(&outcome.configurations, &outcome.axes, scores, recommended),
+        limits,
+        caveats: caveats(outcome, &answer),
+        pareto: pareto::front(&outcome.configurations),
+        ..answer
+    }
+}
+
+fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
+    let mut notes = Vec::new();
+    if outcome.axis("block-size").is_some() {
+        notes.push("the block size of a volume is permanent; everything else can be changed at any mount".to_owned());
+    }
+    if let Some(why) = &outcome.run.stopped {
+        let done = outcome.configurations.iter().filter(|one| !one.simulated.is_empty()).count();
+        notes.push(format!("{why}: {done} of {} configurations were compared", outcome.configurations.len()));
+    }
+    let recommended = &outcome.configurations[answer.recommended];
+    for (axis, value) in outcome.axes.iter().zip(&recommended.values) {
+        let edge = axis.values.len() > 1 && (axis.values.first() == Some(value) || axis.values.last() == Some(value));
+        if edge {
+            notes.push(format!("{}={value} is the end of what was tried: the best may lie beyond", axis.title));
+        }
+    }
+    if outcome.workloads.iter().any(|workload| workload.content_assumed) {
+        notes.push(
+            "traces have no content: their data was taken as incompressible and never zero (--compressibility, \
+             --zero-share)"
+                .into(),
+        );
+    }
+    if outcome.place.kind == crate::outcome::PlaceKind::Model {
+        notes.push("nothing was run for real: the store is a model; `sweep --bucket` confirms on yours".into());
+    }
+    notes
+}

@@ -1,0 +1,110 @@
+//! The workloads of a sweep: recorded once for many simulations, and described for the reader.
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use s3b_scenarios::Scenario;
+use s3b_scenarios::content::ContentProperties;
+
+use crate::analysis;
+use crate::analysis::curve::Curves;
+use crate::analysis::fingerprint::Gatherer;
+use crate::outcome::{WorkloadInfo, WorkloadSource};
+use crate::report::inspect;
+use crate::simulate::Tape;
+use crate::workload::Workload;
+
+/// Block sizes whose miss-ratio curves are shown.
+const CURVES: [u64; 4] = [4 << 10, 64 << 10, 256 << 10, 1 << 20];
+/// Distinct blocks that are followed exactly; beyond, a sample of them.
+const FOLLOWED_BLOCKS: usize = 1 << 17;
+
+/// One workload of a sweep.
+pub struct Subject {
+    pub name: String,
+    pub tape: Arc<Tape>,
+    pub info: WorkloadInfo,
+}
+
+/// Where the workloads come from.
+pub struct Chosen {
+    pub traces: Vec<String>,
+    pub scenarios: Vec<String>,
+    /// Multiplies the scenarios' operations and spans.
+    pub scale: u64,
+    /// Operations taken from the beginning of each trace; nothing: all.
+    pub trace_ops: Option<u64>,
+    /// Of traces, if the user says it.
+    pub content: Option<ContentProperties>,
+}
+
+/// The named workloads, or the built-in scenarios where none is named. All weigh the same.
+///
+/// # Errors
+/// Of the first that cannot be read.
+pub fn load(chosen: &Chosen) -> Result<Vec<Subject>> {
+    let mut workloads = Vec::new();
+    for name in chosen.traces.iter().chain(&chosen.scenarios) {
+        let mut workload = Workload::load(name)?.scaled(chosen.scale);
+        if let Some(content) = chosen.content
+            && workload.is_trace()
+        {
+            workload = workload.with_content(content);
+        }
+        if let Some(ops) = chosen.trace_ops {
+            workload = workload.limited(ops)?;
+        }
+        workloads.push((short_name(name), workload));
+    }
+    if workloads.is_empty() {
+        let built_in = Scenario::built_in().into_iter();
+        workloads = built_in
+            .map(|scenario| (scenario.name.clone(), Workload::of_scenario(scenario.scaled(chosen.scale))))
+            .collect();
+    }
+    for (n, (name, _)) in workloads.iter().enumerate() {
+        if workloads[..n].iter().any(|(other, _)| other == name) {
+            bail!("{name}: given twice; every workload counts once");
+        }
+    }
+    let weight = 1.0 / workloads.len() as f64;
+    let stated = chosen.content.is_some();
+    workloads.into_iter().map(|(name, workload)| subject(name, workload, weight, stated)).collect()
+}
+
+/// The last part of a path.
+fn short_name(name: &str) -> String {
+    std::path::Path::new(name).file_name().map_or_else(|| name.to_owned(), |last| last.to_string_lossy().into_owned())
+}
+
+fn subject(name: String, workload: Workload, weight: f64, stated: bool) -> Result<Subject> {
+    let is_trace = workload.is_trace();
+    let content = workload.content();
+    let title = workload.question().unwrap_or(&workload.title).to_owned();
+    let starts = workload.device_starts(1)?;
+    let mut gatherer = Gatherer::new(&CURVES, FOLLOWED_BLOCKS);
+    let mut curves = Curves::new(&CURVES, FOLLOWED_BLOCKS);
+    analysis::walk(workload.ops()?, &starts, |op, at| {
+        gatherer.add(op, at);
+        curves.add(op, at);
+    })?;
+    let fingerprint =
+        curves.of(CURVES[0]).map(|pages| inspect::lines(&gatherer.fingerprint(pages))).unwrap_or_default();
+    let summary = &workload.summary;
+    let info = WorkloadInfo {
+        name: name.clone(),
+        title,
+        source: if is_trace { WorkloadSource::Trace } else { WorkloadSource::Scenario },
+        ops: summary.ops(),
+        bytes: summary.read_bytes + summary.write_bytes,
+        seconds: summary.duration_ns as f64 / 1e9,
+        weight,
+        compressibility: content.compressibility,
+        zero_share: content.zero_share,
+        content_assumed: is_trace && !stated,
+        fingerprint,
+        miss_ratio_curves: curves.curves(None).iter().map(Into::into).collect(),
+        windows: Vec::new(),
+    };
+    Ok(Subject { name, tape: Arc::new(Tape::of(workload)?), info })
+}
