@@ -127,6 +127,9 @@ pub struct Simulated {
     pub notices: Vec<String>,
 }
 
+/// Between two looks at what has been spent.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Longer than anybody waits for a final flush: an engine that is not done by then will never be.
 const NEVER: Duration = Duration::from_secs(400 * 24 * 3600);
 
@@ -170,8 +173,14 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     let before = scene.observe();
     let mut player = Player::new(job, scene.volume(), device_starts);
     let patience = job.limit.elapsed.unwrap_or(Duration::from_nanos(job.tape.summary.duration_ns) + NEVER);
-    let played = clock::timeout(stretched(patience), player.play(job, &scene, stop)).await;
-    let ended = match played {
+    let played = clock::timeout(stretched(patience), async {
+        tokio::select! {
+            biased;
+            ended = player.play(job, &scene, stop) => ended,
+            ended = too_dear(job.limit, &scene) => Ok(ended),
+        }
+    });
+    let ended = match played.await {
         Some(ended) => ended?,
         None if job.limit.elapsed.is_some() => Ended::AtLimit,
         None => bail!("{}: the engine does not come to its end: {}", job.tape.title, scene.describe()),
@@ -186,6 +195,15 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
         scene.close().await.context("cannot close the volume")?;
     }
     Ok(Simulated { measured, requests, ledger, at_risk_bytes, utilisation, ended, notices: scene.notices() })
+}
+
+/// Returns when more than the limit has been spent, also in the final flush.
+async fn too_dear(limit: Limit, scene: &Scene) -> Ended {
+    let Some(most) = limit.dollars else { return std::future::pending().await };
+    while scene.dollars() <= most {
+        clock::sleep(stretched(LOOK_EVERY)).await;
+    }
+    Ended::AtLimit
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ impl Player {
         for op in job.tape.ops()? {
             let op = op?;
             if self.ops.is_multiple_of(LOOK_EVERY)
-                && let Some(ended) = self.look(&job.limit, scene, stop)
+                && let Some(ended) = look(&job.limit, scene, stop)
             {
                 return Ok(ended);
             }
@@ -192,14 +192,6 @@ impl Player {
         }
         self.drain().await;
         Ok(Ended::Whole)
-    }
-
-    fn look(&self, limit: &Limit, scene: &Scene, stop: &AtomicBool) -> Option<Ended> {
-        if stop.load(Relaxed) {
-            return Some(Ended::Stopped);
-        }
-        let dear = limit.dollars.is_some_and(|most| scene.dollars() > most);
-        dear.then_some(Ended::AtLimit)
     }
 
     async fn at_its_time(&mut self, op: Op, settle: bool) {
@@ -392,6 +384,14 @@ struct Rested {
     intended: Instant,
     now: Instant,
     place: Place,
+}
+
+fn look(limit: &Limit, scene: &Scene, stop: &AtomicBool) -> Option<Ended> {
+    if stop.load(Relaxed) {
+        return Some(Ended::Stopped);
+    }
+    let dear = limit.dollars.is_some_and(|most| scene.dollars() > most);
+    dear.then_some(Ended::AtLimit)
 }
 
 struct Order {

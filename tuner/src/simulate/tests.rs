@@ -76,8 +76,10 @@ fn writes(ops: u64) -> Arc<Tape> {
 
 #[test]
 fn it_ends_at_its_limit_or_when_told() {
-    let job =
+    let mut job =
         Job { store: Some(Arc::new(crate::model::shipped::standard())), ..Job::new(settings(65536), writes(4000)) };
+    // No write waits for room.
+    job.settings.block_cache.size = CacheSize::Bytes(1 << 30);
     let whole = run(&job).unwrap();
     assert_eq!((whole.ended, whole.requests.puts), (Ended::Whole, 4000));
     let limit = Limit { dollars: Some(whole.requests.dollars() / 2.0), elapsed: None };
@@ -87,7 +89,7 @@ fn it_ends_at_its_limit_or_when_told() {
     let limit = Limit { dollars: None, elapsed: Some(Duration::from_secs(1)) };
     let slow = run(&Job { limit, ..job.clone() }).unwrap();
     assert_eq!((slow.ended, slow.measured.elapsed), (Ended::AtLimit, Duration::from_secs(1)));
-    assert_eq!(slow.measured.kind(OpKind::Write).ops, 1001);
+    assert!((1000..=1001).contains(&slow.measured.kind(OpKind::Write).ops), "{:?}", slow.ledger.host);
     let stopped = run_until(&job, &AtomicBool::new(true)).unwrap();
     assert_eq!((stopped.ended, stopped.requests.puts), (Ended::Stopped, 0));
 }
