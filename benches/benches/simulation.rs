@@ -115,7 +115,8 @@ async fn replay(ops: &[Op], block_size: u64) -> (u64, u64) {
         let (offset, len) = (op.offset, op.len);
         match op.kind {
             OpKind::Read => {
-                if volume.try_read(offset, len as usize, &mut scratch).is_none() {
+                let hit = volume.try_read(offset, len as usize, &mut scratch);
+                if hit.is_none() {
                     let volume = volume.clone();
                     tokio::spawn(async move { volume.read(offset, len as usize).await.unwrap() });
                 }
