@@ -49,7 +49,9 @@ pub struct Limit {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Regret {
     pub block_size: String,
-    /// For each workload: the best score with this block size over the best with any, minus 1.
+    /// For each workload: the best score with this block size over the best with any, minus 1. Infinite where it did not run.
+    #[serde(deserialize_with = "super::number::infinite_list")]
     pub per_workload: Vec<f64>,
+    #[serde(deserialize_with = "super::number::infinite")]
     pub worst: f64,
 }

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod figures;
+mod number;
 pub mod run;
 pub mod trust;
 
@@ -70,6 +71,8 @@ pub struct Configuration {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Lower is better; the goal's measure, a ratio to the best configuration (1.0), over the workloads by their weights.
+    /// Infinite for what did not run, `null` in JSON.
+    #[serde(deserialize_with = "number::infinite")]
     pub score: f64,
     /// Bytes read and written by the host, per second of the workload, geometric mean over the workloads.
     pub bytes_per_s: f64,

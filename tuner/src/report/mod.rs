@@ -1,7 +1,12 @@
 //! Results for people (text) and programs (JSON).
 
+pub mod columns;
 pub mod config;
+pub mod csv;
+pub mod html;
 pub mod inspect;
+pub mod json;
+pub mod markdown;
 pub mod mrc;
 pub mod numbers;
 pub mod plot;
@@ -9,3 +14,5 @@ pub mod replay;
 pub mod sections;
 pub mod sweep;
 pub mod table;
+pub mod text;
+pub mod words;
