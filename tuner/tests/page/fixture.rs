@@ -220,6 +220,8 @@ pub fn simulated() -> Outcome {
         threads: Some(1),
         default: Some(DEFAULT),
         tie: 1.0,
+        prices: &prices,
+        reader: s3b_tuner::prices::Reader::InRegion,
     };
     let (scores, answer) = choose(&question);
     let axis = |name: &str, title: &str, values: &[&str]| Axis {
