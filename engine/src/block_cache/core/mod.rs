@@ -156,10 +156,7 @@ struct Entry {
     backing_off: bool,
     /// Loads and carriages to the cache file under way: not evicted meanwhile.
     pins: u8,
-    /// Read or written since the memory hand last passed.
-    referenced: bool,
-    /// Fetched before anybody asked, and not asked for yet.
-    ahead: bool,
+    marks: Marks,
     /// See [`AtRisk`].
     at_risk: u32,
     content: Content,
@@ -168,6 +165,28 @@ struct Entry {
     /// Dirty: when that write happened. Clean: last use (kept only with a timeout).
     time: Micros,
     busy: Option<Box<Busy>>,
+}
+
+/// In one byte: a field each would make every entry eight bytes larger.
+#[derive(Clone, Copy)]
+struct Marks(u8);
+
+impl Marks {
+    /// Read or written since the memory hand last passed.
+    const REFERENCED: u8 = 1;
+    /// Fetched before anybody asked, and not asked for yet.
+    const AHEAD: u8 = 2;
+
+    fn set(&mut self, mark: u8) {
+        self.0 |= mark;
+    }
+
+    /// Clears it; says whether it was set.
+    fn take(&mut self, mark: u8) -> bool {
+        let was = self.0 & mark != 0;
+        self.0 &= !mark;
+        was
+    }
 }
 
 /// What an entry needs only while something is going on.
@@ -407,8 +426,7 @@ impl Core {
             state,
             backing_off: false,
             pins: 0,
-            referenced: true,
-            ahead: false,
+            marks: Marks(Marks::REFERENCED),
             at_risk: 0,
             content,
             pending: 0,
