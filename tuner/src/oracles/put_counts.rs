@@ -61,6 +61,9 @@ pub fn simulate_puts(ops: &[Op], block_size: u64, delay: Duration) -> Result<Sim
     cache.threads = 1 << 20;
     cache.write_delay = delay;
     cache.read_ahead = Some(0);
+    // No cache is larger than its volume, and a half dirty one shortens the delay.
+    let (fitted, _) = tape.fit(&settings)?;
+    settings.volume.size = fitted.volume.size.map(|size| size.saturating_mul(4));
     let simulated = run(&Job { settle: true, ..Job::new(settings, tape) })?;
     let cache = &simulated.ledger.cache;
     ensure!(
