@@ -7,6 +7,7 @@ pub mod answer;
 pub mod bodies;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod connection;
 pub mod cost;
 pub mod doctor;

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, Limit, Reason, Regret};
 pub use figures::{CacheLedger, Figures, HostLedger, KindFigures, Latency, Ledger, StoreLedger};
-pub use run::{Axis, Environment, Goal, Place, PlaceKind, PriceTable, RunInfo, WorkloadInfo, WorkloadSource};
+pub use run::{
+    Axis, Environment, Goal, MissRatioCurve, Place, PlaceKind, PriceTable, RunInfo, WindowInfo, WorkloadInfo,
+    WorkloadSource,
+};
 pub use trust::{Confirmation, Difference, Trust, Verdict};
 
 /// Name and version of the JSON form.
