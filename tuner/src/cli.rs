@@ -37,6 +37,9 @@ pub enum Command {
     Mrc(commands::mrc::Mrc),
     Probe(commands::probe::Probe),
     Doctor(commands::doctor::Doctor),
+    Report(commands::report::Report),
+    Explain(commands::explain::Explain),
+    Compare(commands::compare::Compare),
 }
 
 impl Command {
@@ -53,6 +56,9 @@ impl Command {
             Self::Mrc(args) => commands::mrc::mrc(args).await,
             Self::Probe(args) => commands::probe::probe(args).await,
             Self::Doctor(args) => commands::doctor::doctor(args).await,
+            Self::Report(args) => commands::report::report(args),
+            Self::Explain(args) => commands::explain::explain(args),
+            Self::Compare(args) => commands::compare::compare(args),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod bodies;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod connection;
 pub mod cost;
 pub mod doctor;

@@ -1,11 +1,14 @@
 //! One file per command: its arguments, and what it does with them.
 
+pub mod compare;
 pub mod convert;
 pub mod doctor;
+pub mod explain;
 pub mod inspect;
 pub mod mrc;
 pub mod probe;
 pub mod replay;
+pub mod report;
 pub mod scenarios;
 pub mod sweep;
 pub mod validate;

@@ -29,7 +29,7 @@ pub fn render(outcome: &Outcome) -> String {
     if !caveats.is_empty() {
         out.push_str(&format!("\n{caveats}"));
     }
-    let names: Vec<String> = outcome.workloads.iter().map(|one| code(&one.name)).collect();
+    let names: Vec<String> = outcome.workloads.iter().map(|one| escape(&one.name)).collect();
     out.push_str(&format!(
         "\n<sub>{} on {}; {} configurations, workloads {}; {}, seed {}, s3b-tuner {}; prices {}, {}</sub>\n",
         words::how(outcome),
@@ -99,9 +99,9 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// As code; a backtick would end it, a bar a table's cell.
+/// As code; a backtick would end it, a bar a table's cell, and no tag may stand even there.
 fn code(text: &str) -> String {
-    format!("`{}`", plain(text).replace('`', "'").replace('|', "\\|"))
+    format!("`{}`", plain(text).replace('`', "'").replace('<', "‹").replace('|', "\\|"))
 }
 
 #[cfg(test)]

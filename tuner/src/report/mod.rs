@@ -3,11 +3,14 @@
 pub mod columns;
 pub mod config;
 pub mod csv;
+pub mod explain;
 pub mod html;
 pub mod inspect;
 pub mod json;
+pub mod ledger;
 pub mod markdown;
 pub mod mrc;
+pub mod neighbours;
 pub mod numbers;
 pub mod plot;
 pub mod replay;

@@ -35,23 +35,9 @@ fn kind(ops: u64, bytes: u64, p50: f64, spread: f64) -> KindFigures {
     KindFigures { ops, bytes, failed: 0, service: Latency { cdf: vec![], ..latency.clone() }, latency }
 }
 
-/// A made-up but plausible store: 20 ms to the first byte, 60 MB/s for a connection, 200 for the link.
-fn run(block: usize, threads: usize, delay: usize, workload: usize) -> Figures {
-    let bytes = (64u64 << 10) << block;
-    let lanes = [8.0, 20.0, 64.0][threads];
-    let wait = [0.25, 2.0][delay];
-    let noise = wobble(block * 100 + threads * 10 + delay + workload * 1000);
-    let whole = 20.0 + bytes as f64 / 60_000.0;
-    let (reads, writes, flushes) = [(9000, 3000, 40), (400, 22_000, 4), (5000, 2500, 900)][workload];
-    let locality = [0.55, 0.97, 0.8][workload];
-    let hits = (locality * (1.0 - 0.02 * block as f64) * noise.sqrt()).min(0.995);
-    let puts = (writes as f64 * 65_536.0 / bytes as f64 * [1.0, 0.7][delay]).max(60.0) as u64 + flushes;
-    let misses = (reads as f64 * (1.0 - hits)) as u64;
-    let gets = misses + misses / 7;
-    let moved = (puts + gets) as f64 * bytes as f64;
-    let seconds = (moved / 200e6).max((puts + gets) as f64 * whole / 1e3 / lanes) * noise + 4.0;
-    let reading = kind(reads, reads * 16_384, if hits > 0.9 { 0.02 } else { whole * 0.4 }, 18.0 / lanes.ln());
-    let ledger = Ledger {
+/// Of so many reads, writes and flushes with so many misses, PUTs and GETs of so many bytes.
+fn ledger([reads, writes, flushes]: [u64; 3], [misses, puts, gets]: [u64; 3], bytes: u64, lanes: f64) -> Ledger {
+    Ledger {
         host: HostLedger {
             reads,
             read_bytes: reads * 16_384,
@@ -90,7 +76,26 @@ fn run(block: usize, threads: usize, delay: usize, workload: usize) -> Figures {
             throttled: if lanes > 50.0 { 5 } else { 0 },
             errors: 0,
         },
-    };
+    }
+}
+
+/// A made-up but plausible store: 20 ms to the first byte, 60 MB/s for a connection, 200 for the link.
+fn run(block: usize, threads: usize, delay: usize, workload: usize) -> Figures {
+    let bytes = (64u64 << 10) << block;
+    let lanes = [8.0, 20.0, 64.0][threads];
+    let wait = [0.25, 2.0][delay];
+    let noise = wobble(block * 100 + threads * 10 + delay + workload * 1000);
+    let whole = 20.0 + bytes as f64 / 60_000.0;
+    let (reads, writes, flushes) = [(9000, 3000, 40), (400, 22_000, 4), (5000, 2500, 900)][workload];
+    let locality = [0.55, 0.97, 0.8][workload];
+    let hits = (locality * (1.0 - 0.02 * block as f64) * noise.sqrt()).min(0.995);
+    let puts = (writes as f64 * 65_536.0 / bytes as f64 * [1.0, 0.7][delay]).max(60.0) as u64 + flushes;
+    let misses = (reads as f64 * (1.0 - hits)) as u64;
+    let gets = misses + misses / 7;
+    let moved = (puts + gets) as f64 * bytes as f64;
+    let seconds = (moved / 200e6).max((puts + gets) as f64 * whole / 1e3 / lanes) * noise + 4.0;
+    let reading = kind(reads, reads * 16_384, if hits > 0.9 { 0.02 } else { whole * 0.4 }, 18.0 / lanes.ln());
+    let ledger = ledger([reads, writes, flushes], [misses, puts, gets], bytes, lanes);
     Figures {
         seconds,
         drain_seconds: 0.2 + wait,
@@ -204,6 +209,32 @@ fn limits() -> Vec<Limit> {
         .to_vec()
 }
 
+fn axes() -> Vec<Axis> {
+    let axis = |name: &str, title: &str, values: &[&str]| Axis {
+        name: name.into(),
+        title: title.into(),
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    vec![
+        axis("block-size", "block", &BLOCKS),
+        axis("block-cache-threads", "threads", &THREADS),
+        axis("block-cache-write-delay", "delay", &DELAYS),
+    ]
+}
+
+fn this_run() -> RunInfo {
+    RunInfo {
+        id: "7f3a9c".into(),
+        version: "0.1.0".into(),
+        command: ["s3b-tuner", "sweep", "--goal", "balanced", "--trace", HOSTILE].map(str::to_owned).to_vec(),
+        started: "2026-11-22T09:15:00Z".into(),
+        seconds: 41.25,
+        seed: 7,
+        stopped: None,
+        spent_dollars: 0.0,
+    }
+}
+
 /// Simulated only.
 pub fn simulated() -> Outcome {
     let prices = PriceTable::standard();
@@ -224,16 +255,7 @@ pub fn simulated() -> Outcome {
         reader: s3b_tuner::prices::Reader::InRegion,
     };
     let (scores, answer) = choose(&question);
-    let axis = |name: &str, title: &str, values: &[&str]| Axis {
-        name: name.into(),
-        title: title.into(),
-        values: values.iter().map(|value| (*value).to_owned()).collect(),
-    };
-    let axes = vec![
-        axis("block-size", "block", &BLOCKS),
-        axis("block-cache-threads", "threads", &THREADS),
-        axis("block-cache-write-delay", "delay", &DELAYS),
-    ];
+    let axes = axes();
     let mut answer = answer.expect("something keeps the constraints");
     answer.reasons = reasons::reasons(&configurations, &axes, &scores, answer.recommended);
     answer.pareto = pareto::front(&configurations);
@@ -247,16 +269,7 @@ pub fn simulated() -> Outcome {
     }
     Outcome {
         schema: SCHEMA.into(),
-        run: RunInfo {
-            id: "7f3a9c".into(),
-            version: "0.1.0".into(),
-            command: ["s3b-tuner", "sweep", "--goal", "balanced", "--trace", HOSTILE].map(str::to_owned).to_vec(),
-            started: "2026-11-22T09:15:00Z".into(),
-            seconds: 41.25,
-            seed: 7,
-            stopped: None,
-            spent_dollars: 0.0,
-        },
+        run: this_run(),
         environment: Environment {
             cores: 2,
             memory_bytes: 8 << 30,
@@ -283,6 +296,28 @@ pub fn simulated() -> Outcome {
     }
 }
 
+/// Each figure of one run, predicted and measured; requests exactly, times nearly.
+fn confirmations(configuration: usize, workload: usize, run: &Figures) -> Vec<Confirmation> {
+    let (read, flush, store) = (&run.read.latency, &run.flush.latency, &run.ledger.store);
+    let all = [
+        ("seconds", run.seconds),
+        ("read.p50", read.p50_ms),
+        ("read.p99", read.p99_ms),
+        ("flush.p99", flush.p99_ms),
+        ("puts", store.puts as f64),
+        ("gets", store.gets as f64),
+    ];
+    let one = |(n, (metric, predicted)): (usize, (&str, f64))| {
+        let exact = n >= 4;
+        let ratio = if exact { 1.0 } else { wobble(configuration * 11 + workload * 5 + n) };
+        let measured = predicted * ratio;
+        let [low, high] = if exact { [measured; 2] } else { [measured * 0.95, measured * 1.06] };
+        let within_bounds = (ratio - 1.0).abs() < 0.09;
+        Confirmation { configuration, workload, metric: metric.into(), predicted, measured, low, high, within_bounds }
+    };
+    all.into_iter().enumerate().map(one).collect()
+}
+
 /// The same with six rounds on a real store.
 pub fn confirmed() -> Outcome {
     let mut outcome = simulated();
@@ -306,30 +341,7 @@ pub fn confirmed() -> Outcome {
             })
             .collect();
         for workload in 0..3 {
-            for (m, metric) in ["seconds", "read.p50", "read.p99", "flush.p99", "puts", "gets"].into_iter().enumerate()
-            {
-                let run = &one.simulated[workload];
-                let predicted = [
-                    run.seconds,
-                    run.read.latency.p50_ms,
-                    run.read.latency.p99_ms,
-                    run.flush.latency.p99_ms,
-                    run.ledger.store.puts as f64,
-                    run.ledger.store.gets as f64,
-                ][m];
-                let exact = m >= 4;
-                let measured = predicted * if exact { 1.0 } else { wobble(n * 11 + workload * 5 + m) };
-                outcome.trust.confirmations.push(Confirmation {
-                    configuration: n,
-                    workload,
-                    metric: metric.into(),
-                    predicted,
-                    measured,
-                    low: measured * if exact { 1.0 } else { 0.95 },
-                    high: measured * if exact { 1.0 } else { 1.06 },
-                    within_bounds: (measured / predicted - 1.0).abs() < 0.09,
-                });
-            }
+            outcome.trust.confirmations.extend(confirmations(n, workload, &one.simulated[workload]));
         }
     }
     let others = chosen.iter().filter(|n| **n != answer.recommended);

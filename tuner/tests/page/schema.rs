@@ -5,6 +5,19 @@ use serde_json::Value;
 
 use crate::fixture;
 
+fn is(value: &Value, kind: &str) -> bool {
+    match kind {
+        "integer" => value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        "null" => value.is_null(),
+        other => panic!("no such type {other}"),
+    }
+}
+
 /// The part of JSON Schema that ours uses. Answers what is wrong, with its path.
 fn wrong(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
     if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
@@ -27,23 +40,13 @@ fn wrong(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Ve
     for key in schema.as_object().unwrap().keys() {
         assert!(known.contains(&&**key) || told.contains(&&**key), "{path}: {key} is not checked here");
     }
-    let is = |kind: &str| match kind {
-        "integer" => value.is_u64(),
-        "number" => value.is_number(),
-        "string" => value.is_string(),
-        "boolean" => value.is_boolean(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        "null" => value.is_null(),
-        other => panic!("{path}: no such type {other}"),
-    };
     let kinds: Vec<&str> = match &schema["type"] {
         Value::String(one) => vec![one],
         Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
         _ => vec![],
     };
     let mut complain = |what: String| found.push(format!("{path}: {what}"));
-    if !kinds.is_empty() && !kinds.iter().any(|kind| is(kind)) {
+    if !kinds.is_empty() && !kinds.iter().any(|kind| is(value, kind)) {
         complain(format!("{value} is no {kinds:?}"));
     }
     if schema.get("enum").is_some_and(|all| !all.as_array().unwrap().contains(value)) {

@@ -34,7 +34,8 @@ pub fn configurations(outcome: &Outcome) -> String {
     });
     let axes = outcome.axes.iter().map(|axis| axis.title.clone());
     let figures = ROWS.iter().map(|row| row.label.to_owned());
-    let head: Vec<String> = std::iter::once("#".to_owned()).chain(axes).chain(figures).chain(["breaks".into()]).collect();
+    let head: Vec<String> =
+        std::iter::once("#".to_owned()).chain(axes).chain(figures).chain(["breaks".into()]).collect();
     let rows: Vec<Vec<String>> = order
         .iter()
         .map(|n| {
@@ -83,7 +84,10 @@ pub fn run(outcome: &Outcome) -> String {
     let model = if place.model_toml.is_empty() {
         String::new()
     } else {
-        format!("<details><summary>The model</summary><pre tabindex=\"0\">{}</pre></details>", escape_lines(&place.model_toml))
+        format!(
+            "<details><summary>The model</summary><pre tabindex=\"0\">{}</pre></details>",
+            escape_lines(&place.model_toml)
+        )
     };
     let body = format!(
         "<dl class=\"facts\">{facts}</dl><pre class=\"command\" tabindex=\"0\">{}</pre>{model}",

@@ -53,7 +53,11 @@ fn large(outcome: &Outcome, answer: &Answer) -> String {
             let (our, their) = ((row.value)(ours)?, (row.value)(theirs)?);
             let class = if (our > their) == row.more_is_better { "better" } else { "worse" };
             let text = match ratio(our, their) {
-                Some(change) => format!("{} the default: {}", if class == "better" { "▲ better than" } else { "▼ worse than" }, change),
+                Some(change) => format!(
+                    "{} the default: {}",
+                    if class == "better" { "▲ better than" } else { "▼ worse than" },
+                    change
+                ),
                 None => return Some("<span class=\"change\">as the default</span>".to_owned()),
             };
             Some(format!("<span class=\"change {class}\">{}</span>", escape(&text)))
@@ -87,12 +91,13 @@ fn answers(outcome: &Outcome) -> String {
     let all = columns::columns(outcome);
     let head: Vec<String> = std::iter::once(String::new()).chain(all.iter().map(columns::Column::head)).collect();
     let shown = || all.iter().map(|column| &outcome.configurations[column.configuration]);
-    let settings = outcome.axes.iter().enumerate().map(|(n, axis)| {
-        std::iter::once(axis.name.clone()).chain(shown().map(|one| one.values[n].clone())).collect()
-    });
-    let figures = ROWS.iter().map(|row| {
-        std::iter::once(row.label.to_owned()).chain(shown().map(|one| (row.show)(&one.summary))).collect()
-    });
+    let settings =
+        outcome.axes.iter().enumerate().map(|(n, axis)| {
+            std::iter::once(axis.name.clone()).chain(shown().map(|one| one.values[n].clone())).collect()
+        });
+    let figures = ROWS
+        .iter()
+        .map(|row| std::iter::once(row.label.to_owned()).chain(shown().map(|one| (row.show)(&one.summary))).collect());
     let rows: Vec<Vec<String>> = settings.chain(figures).collect();
     table("The answer", &head, &rows)
 }

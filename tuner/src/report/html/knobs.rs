@@ -1,9 +1,11 @@
-//! Each setting by itself, everything else as recommended; and the first two together as a heat map.
+//! Each setting by itself, everything else as recommended.
 
+use super::heat::heat;
 use super::markup::{absent, escape, figure, section};
 use super::scale::{Scale, Unit};
 use crate::outcome::{Answer, Configuration, Outcome, Summary};
-use crate::report::columns::{monthly, ms, runs};
+use crate::report::columns::{monthly, ms};
+use crate::report::neighbours::with;
 
 /// One strip of a small multiple.
 struct Strip {
@@ -14,7 +16,12 @@ struct Strip {
 }
 
 const STRIPS: [Strip; 4] = [
-    Strip { label: "score", unit: Unit::Plain, value: |one| Some(one.score).filter(|score| score.is_finite()), show: |v| format!("{v:.2}") },
+    Strip {
+        label: "score",
+        unit: Unit::Plain,
+        value: |one| Some(one.score).filter(|score| score.is_finite()),
+        show: |v| format!("{v:.2}"),
+    },
     Strip { label: "read p99", unit: Unit::Milliseconds, value: |one| one.read_p99_ms, show: ms },
     Strip { label: "flush p99", unit: Unit::Milliseconds, value: |one| one.flush_p99_ms, show: ms },
     Strip { label: "$ per month", unit: Unit::Dollars, value: |one| Some(one.dollars_per_month), show: monthly },
@@ -23,17 +30,6 @@ const STRIPS: [Strip; 4] = [
 const WIDTH: f64 = 290.0;
 const LEFT: f64 = 16.0;
 const STRIP: f64 = 58.0;
-
-/// Everything as recommended but the value of one axis (`axis`, `value`) or of two.
-fn with<'a>(outcome: &'a Outcome, answer: &Answer, changed: &[(usize, &str)]) -> Option<&'a Configuration> {
-    let ours = &outcome.configurations[answer.recommended].values;
-    let wanted = |n: usize| changed.iter().find(|(axis, _)| *axis == n).map_or(ours[n].as_str(), |(_, value)| value);
-    let place = outcome
-        .configurations
-        .iter()
-        .position(|one| one.values.iter().enumerate().all(|(n, value)| value == wanted(n)))?;
-    (!runs(outcome, place).is_empty()).then(|| &outcome.configurations[place])
-}
 
 pub fn knobs(outcome: &Outcome) -> String {
     let lead = "What each value would have meant, with everything else as recommended. The band marks the recommended value; \
@@ -52,16 +48,20 @@ pub fn knobs(outcome: &Outcome) -> String {
 fn small(outcome: &Outcome, answer: &Answer, axis: usize) -> String {
     let values = &outcome.axes[axis].values;
     let found: Vec<Option<&Configuration>> =
-        values.iter().map(|value| with(outcome, answer, &[(axis, value)])).collect();
+        values.iter().map(|value| with(outcome, answer, &[(axis, value.as_str())])).collect();
     let step = (WIDTH - LEFT * 2.0) / values.len() as f64;
     let x = |n: usize| LEFT + (n as f64 + 0.5) * step;
     let strips: Vec<&Strip> =
         STRIPS.iter().filter(|strip| found.iter().flatten().any(|one| (strip.value)(&one.summary).is_some())).collect();
     let height = strips.len() as f64 * STRIP + 40.0;
     let mut out = String::new();
-    if let Some(ours) = values.iter().position(|value| *value == outcome.configurations[answer.recommended].values[axis]) {
+    if let Some(ours) =
+        values.iter().position(|value| *value == outcome.configurations[answer.recommended].values[axis])
+    {
         let (left, tall) = (x(ours) - step / 2.0, height - 40.0);
-        out.push_str(&format!("<rect class=\"band\" x=\"{left:.1}\" y=\"0\" width=\"{step:.1}\" height=\"{tall:.1}\"/>"));
+        out.push_str(&format!(
+            "<rect class=\"band\" x=\"{left:.1}\" y=\"0\" width=\"{step:.1}\" height=\"{tall:.1}\"/>"
+        ));
     }
     for (row, strip) in strips.iter().enumerate() {
         out.push_str(&drawn(strip, &found, row as f64 * STRIP, &x, values));
@@ -71,7 +71,9 @@ fn small(outcome: &Outcome, answer: &Answer, axis: usize) -> String {
         if step > value.chars().count() as f64 * 6.5 || n % 2 == 0 {
             let (x, y) = (x(n), height - 25.0);
             let value = escape(value);
-            out.push_str(&format!("<text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{value}</text>"));
+            out.push_str(&format!(
+                "<text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{value}</text>"
+            ));
         }
     }
     let name = &outcome.axes[axis].name;
@@ -82,12 +84,20 @@ fn small(outcome: &Outcome, answer: &Answer, axis: usize) -> String {
         escape(name)
     ));
     let label = escape(&format!("Effect of {name} with everything else as recommended"));
-    let drawing = format!("<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">{out}</svg>");
+    let drawing = format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">{out}</svg>"
+    );
     figure(name, &drawing, "")
 }
 
 /// One measure over the values of the axis: a line, a dot for each value, its extremes in words.
-fn drawn(strip: &Strip, found: &[Option<&Configuration>], top: f64, x: &dyn Fn(usize) -> f64, names: &[String]) -> String {
+fn drawn(
+    strip: &Strip,
+    found: &[Option<&Configuration>],
+    top: f64,
+    x: &dyn Fn(usize) -> f64,
+    names: &[String],
+) -> String {
     let values: Vec<Option<f64>> = found.iter().map(|one| (strip.value)(&one.as_ref()?.summary)).collect();
     let scale = Scale::fitting(values.iter().flatten().copied(), strip.unit);
     let y = |value: f64| top + STRIP - 6.0 - scale.place(value) * (STRIP - 26.0);
@@ -121,79 +131,6 @@ fn drawn(strip: &Strip, found: &[Option<&Configuration>], top: f64, x: &dyn Fn(u
             x(n),
             y(*value)
         ));
-    }
-    out
-}
-
-/// The score over the first axis (block size where it varies) and the second (threads), everything else as recommended.
-fn heat(outcome: &Outcome, answer: &Answer) -> String {
-    let varied = |n: &usize| outcome.axes[*n].values.len() > 1;
-    let place = |name: &str| outcome.axis(name).filter(varied);
-    let first = place("block-size").or_else(|| (0..outcome.axes.len()).find(varied));
-    let second = place("block-cache-threads")
-        .filter(|n| Some(*n) != first)
-        .or_else(|| (0..outcome.axes.len()).find(|n| varied(n) && Some(*n) != first));
-    let (Some(across), Some(down)) = (first, second) else { return String::new() };
-    let (columns, rows) = (&outcome.axes[across].values, &outcome.axes[down].values);
-    let (left, top, wide, tall) = (74.0, 8.0, 790.0, 36.0 * rows.len() as f64);
-    let (cell_x, cell_y) = (wide / columns.len() as f64, 36.0);
-    let scores = || outcome.configurations.iter().map(|one| one.summary.score).filter(|score| score.is_finite() && *score > 0.0);
-    let (low, high) = (scores().fold(f64::INFINITY, f64::min), scores().fold(1.0, f64::max));
-    let ours = &outcome.configurations[answer.recommended].values;
-    let (mut cells, mut chosen) = (String::new(), String::new());
-    for (row, down_value) in rows.iter().enumerate() {
-        for (column, across_value) in columns.iter().enumerate() {
-            let (x, y) = (left + column as f64 * cell_x, top + row as f64 * cell_y);
-            let Some(one) = with(outcome, answer, &[(across, across_value), (down, down_value)]) else { continue };
-            let score = one.summary.score;
-            let share = if high > low { (score / low).ln() / (high / low).ln() } else { 0.0 };
-            let shade = if score.is_finite() { (share * 8.0).round().clamp(0.0, 8.0) as u8 } else { 8 };
-            let broken: String = one.breaks.iter().map(|broken| format!("; breaks {broken}")).collect();
-            let name = format!("{across_value}, {down_value}");
-            let tip = escape(&format!("{name}: score {score:.2}, {} a month{broken}", monthly(one.summary.dollars_per_month)));
-            let mark = if one.breaks.is_empty() { "" } else { " ✕" };
-            cells.push_str(&format!(
-                "<g class=\"cell h{shade}\"><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>\
-                 <text text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{score:.2}{mark}</text><title>{tip}</title></g>",
-                cell_x - 2.0,
-                cell_y - 2.0,
-                x + cell_x / 2.0 - 1.0,
-                y + cell_y / 2.0 + 3.0
-            ));
-            if *across_value == ours[across] && *down_value == ours[down] {
-                let (w, h) = (cell_x - 2.0, cell_y - 2.0);
-                chosen = format!("<rect class=\"chosen\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w:.1}\" height=\"{h:.1}\"/>");
-            }
-        }
-    }
-    let edge = edges(columns, rows, (left, top + tall), (cell_x, cell_y));
-    let (name, height) = (format!("{} x {}", outcome.axes[across].name, outcome.axes[down].name), top + tall + 42.0);
-    let drawing = format!(
-        "<svg class=\"chart\" viewBox=\"0 0 880 {height}\" role=\"img\" aria-label=\"Score by {}\">{cells}{chosen}{edge}\
-         <text class=\"label\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\
-         <text class=\"label\" text-anchor=\"middle\" transform=\"translate(11 {:.1}) rotate(-90)\">{}</text></svg>",
-        escape(&name),
-        left + wide / 2.0,
-        height - 6.0,
-        escape(&outcome.axes[across].name),
-        top + tall / 2.0,
-        escape(&outcome.axes[down].title)
-    );
-    let drawing = format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Heat map\">{drawing}</div>");
-    let below = "<p class=\"aside\">Score, lower is better (1 is the best of all); ✕ breaks a demand; framed: recommended.</p>";
-    figure(&format!("Score by {name}"), &drawing, below)
-}
-
-fn edges(columns: &[String], rows: &[String], (left, bottom): (f64, f64), (wide, tall): (f64, f64)) -> String {
-    let mut out = String::new();
-    for (n, value) in columns.iter().enumerate() {
-        let (x, y, value) = (left + (n as f64 + 0.5) * wide, bottom + 14.0, escape(value));
-        out.push_str(&format!("<text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{value}</text>"));
-    }
-    for (n, value) in rows.iter().enumerate() {
-        let y = bottom - (rows.len() - n) as f64 * tall + tall / 2.0 + 3.0;
-        let (x, value) = (left - 8.0, escape(value));
-        out.push_str(&format!("<text class=\"tick\" text-anchor=\"end\" x=\"{x:.1}\" y=\"{y:.1}\">{value}</text>"));
     }
     out
 }

@@ -6,7 +6,8 @@ use crate::report::columns::{self, monthly};
 use crate::report::ledger::{self, Bill};
 
 pub fn ledger(outcome: &Outcome) -> String {
-    let lead = "Operations and bytes on their way: what the host asked, what the cache made of it, what the store was asked.";
+    let lead =
+        "Operations and bytes on their way: what the host asked, what the cache made of it, what the store was asked.";
     let Some(answer) = &outcome.answer else {
         return section("ledger", "Ledger", lead, &absent("Without an answer there is no ledger to show."));
     };

@@ -69,8 +69,10 @@ pub fn list<'a>(class: &str, sentences: impl IntoIterator<Item = &'a String>) ->
 
 /// Names of colours: class and text.
 pub fn legend<'a>(keys: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let keys: String =
-        keys.into_iter().map(|(class, text)| format!("<li><i class=\"key {class}\"></i>{}</li>", escape(&text))).collect();
+    let keys: String = keys
+        .into_iter()
+        .map(|(class, text)| format!("<li><i class=\"key {class}\"></i>{}</li>", escape(&text)))
+        .collect();
     format!("<ul class=\"legend\">{keys}</ul>")
 }
 

@@ -21,7 +21,12 @@ pub struct Plot {
 
 impl Plot {
     /// `name` is what a screen reader says; the labels carry the units where the ticks do not.
-    pub fn new(name: &str, (width, height): (f64, f64), (x, x_label): (Scale, &str), (y, y_label): (Scale, &str)) -> Self {
+    pub fn new(
+        name: &str,
+        (width, height): (f64, f64),
+        (x, x_label): (Scale, &str),
+        (y, y_label): (Scale, &str),
+    ) -> Self {
         let mut plot = Self { name: name.to_owned(), width, height, x, y, frame: String::new(), marks: String::new() };
         plot.frame = plot.grid() + &plot.labels(x_label, y_label);
         plot
@@ -56,7 +61,9 @@ impl Plot {
             if x - half >= free && x + half <= self.width {
                 free = x + half + 6.0;
                 let (text, y) = (escape(&text), bottom + 15.0);
-                out.push_str(&format!("<text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>"));
+                out.push_str(&format!(
+                    "<text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>"
+                ));
             }
         }
         out + &format!("<path class=\"axis\" d=\"M{LEFT} {TOP}V{bottom}H{right}\"/>")
@@ -86,8 +93,7 @@ impl Plot {
 
     /// A line through places in values, steps not smoothed.
     pub fn line(&mut self, points: &[(f64, f64)], class: &str, tip: &str) {
-        let path: Vec<String> =
-            points.iter().map(|(x, y)| format!("{:.1} {:.1}", self.x(*x), self.y(*y))).collect();
+        let path: Vec<String> = points.iter().map(|(x, y)| format!("{:.1} {:.1}", self.x(*x), self.y(*y))).collect();
         if path.len() > 1 {
             let title = if tip.is_empty() { String::new() } else { format!("<title>{}</title>", escape(tip)) };
             self.marks.push_str(&format!("<path class=\"line {class}\" d=\"M{}\">{title}</path>", path.join("L")));

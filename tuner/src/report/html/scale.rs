@@ -32,8 +32,7 @@ impl Unit {
     pub fn tick(self, value: f64) -> String {
         let text = self.show(value);
         let (number, unit) = text.split_once(' ').map_or((&*text, ""), |(number, unit)| (number, unit));
-        let number =
-            if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
+        let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
         if unit.is_empty() { number.to_owned() } else { format!("{number} {unit}") }
     }
 }
@@ -66,7 +65,11 @@ impl Scale {
         }
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         // From zero, unless that would leave nothing to see.
-        let (low, high) = if low < 0.7 * high { (0.0, high * 1.06) } else { (low - 0.4 * (high - low).max(high * 0.02), high + 0.3 * (high - low).max(high * 0.02)) };
+        let (low, high) = if low < 0.7 * high {
+            (0.0, high * 1.06)
+        } else {
+            (low - 0.4 * (high - low).max(high * 0.02), high + 0.3 * (high - low).max(high * 0.02))
+        };
         Self { low: low.max(0.0), high, log: false, unit }
     }
 
@@ -92,7 +95,8 @@ impl Scale {
     fn linear_ticks(&self) -> Vec<f64> {
         let rough = (self.high - self.low) / TICKS as f64;
         let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|step| *step >= rough * 0.999).unwrap_or(power);
+        let step =
+            [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|step| *step >= rough * 0.999).unwrap_or(power);
         let first = (self.low / step).ceil() as i64;
         (first..).map(|n| n as f64 * step).take_while(|value| *value <= self.high * (1.0 + 1e-9)).take(20).collect()
     }
@@ -120,7 +124,7 @@ mod tests {
         let scale = Scale::fitting([3.0, 9.0], Unit::Plain);
         assert_eq!((scale.log, scale.ticks()), (false, vec![0.0, 2.0, 4.0, 6.0, 8.0]));
         let scale = Scale::fitting([0.5, 800.0], Unit::Milliseconds);
-        assert_eq!((scale.log, scale.ticks()), (true, vec![1.0, 10.0, 100.0]));
+        assert_eq!((scale.log, scale.ticks()), (true, vec![1.0, 10.0, 100.0, 1000.0]));
         let scale = Scale::fitting([65_536.0, 8_388_608.0], Unit::Bytes);
         assert!(scale.ticks().iter().all(|tick| (*tick as u64).is_power_of_two()), "{:?}", scale.ticks());
         assert_eq!(Scale::fitting([], Unit::Plain).ticks().len(), 6);

@@ -72,7 +72,8 @@ fn ratios(outcome: &Outcome) -> String {
         }
     }
     let ratio = |one: &Confirmation| if one.predicted == one.measured { 1.0 } else { one.measured / one.predicted };
-    let spread = all.iter().map(ratio).filter(|r| r.is_finite() && *r > 0.0).map(|r| r.max(1.0 / r)).fold(1.05, f64::max);
+    let spread =
+        all.iter().map(ratio).filter(|r| r.is_finite() && *r > 0.0).map(|r| r.max(1.0 / r)).fold(1.05, f64::max);
     let (width, height) = (440.0, 330.0);
     let (left, right, top, bottom) = (82.0, 14.0, 10.0, 42.0);
     let at = |r: f64| left + (r.ln() / spread.ln() / 1.1 + 1.0) / 2.0 * (width - left - right);

@@ -24,7 +24,10 @@ fn fingerprint(one: &WorkloadInfo) -> String {
     };
     let assumed = if one.content_assumed { " (assumed: a trace has no content)" } else { "" };
     let mut rows = vec![
-        vec!["operations".to_owned(), format!("{}, {} moved, {}", count(one.ops), bytes(one.bytes), clock(one.seconds))],
+        vec![
+            "operations".to_owned(),
+            format!("{}, {} moved, {}", count(one.ops), bytes(one.bytes), clock(one.seconds)),
+        ],
         vec!["weight in the score".into(), percent(one.weight)],
         vec![
             "content".into(),
@@ -40,10 +43,8 @@ fn fingerprint(one: &WorkloadInfo) -> String {
         rows.push(vec!["windows that ran".into(), windows.join("; ")]);
     }
     rows.extend(one.fingerprint.iter().map(|[label, value]| vec![label.clone(), value.clone()]));
-    let rows: String = rows
-        .iter()
-        .map(|row| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&row[0]), escape(&row[1])))
-        .collect();
+    let rows: String =
+        rows.iter().map(|row| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&row[0]), escape(&row[1]))).collect();
     format!(
         "<h3>{} <small>{source}</small></h3><p>{}</p><dl class=\"facts\">{rows}</dl>",
         escape(&one.name),
@@ -66,9 +67,7 @@ pub fn misses(outcome: &Outcome) -> String {
 fn curves(one: &WorkloadInfo, memory: Option<u64>) -> Option<String> {
     let all = &one.miss_ratio_curves;
     let sizes = all.iter().flat_map(|curve| curve.points.iter().map(|point| point[0]));
-    if sizes.clone().next().is_none() {
-        return None;
-    }
+    sizes.clone().next()?;
     let x = Scale::fitting(sizes, Unit::Bytes);
     let name = format!("Miss ratio by cache size of {}", one.name);
     let mut plot = Plot::new(&name, (440.0, 300.0), (x, "cache size"), (Scale::share(1.0), "miss ratio"));
@@ -81,7 +80,8 @@ fn curves(one: &WorkloadInfo, memory: Option<u64>) -> Option<String> {
         plot.line(&points, class(n), &format!("blocks of {}", size(curve.block_size)));
         // Few enough to point at.
         for (cache, ratio) in points.iter().step_by((points.len() / 12).max(1)) {
-            let tip = format!("blocks of {}, cache of {}: {}", size(curve.block_size), bytes(*cache as u64), percent(*ratio));
+            let tip =
+                format!("blocks of {}, cache of {}: {}", size(curve.block_size), bytes(*cache as u64), percent(*ratio));
             plot.dot((*cache, *ratio), 2.2, &format!("mark {}", class(n)), &tip);
         }
     }
@@ -97,8 +97,12 @@ pub fn latencies(outcome: &Outcome) -> String {
     let ours = runs(outcome, answer.recommended);
     let theirs = answer.default.filter(|n| *n != answer.recommended && *n < outcome.configurations.len());
     let theirs = theirs.map_or(&[][..], |n| runs(outcome, n));
-    let charts: String =
-        outcome.workloads.iter().enumerate().filter_map(|(n, one)| distribution(&one.name, ours.get(n)?, theirs.get(n))).collect();
+    let charts: String = outcome
+        .workloads
+        .iter()
+        .enumerate()
+        .filter_map(|(n, one)| distribution(&one.name, ours.get(n)?, theirs.get(n)))
+        .collect();
     let charts = if charts.is_empty() {
         absent("No distribution of latencies was kept.")
     } else {
@@ -111,7 +115,8 @@ fn distribution(name: &str, ours: &Figures, theirs: Option<&Figures>) -> Option<
     let kinds: [(&str, &str, fn(&Figures) -> &KindFigures); 2] =
         [("read", "s1", |one| &one.read), ("flush", "s2", |one| &one.flush)];
     let both = || std::iter::once(("recommended", "", ours)).chain(theirs.map(|one| ("default", " dashed", one)));
-    let times = both().flat_map(|(_, _, one)| kinds.iter().flat_map(move |(_, _, kind)| kind(one).latency.cdf.iter().map(|p| p[0])));
+    let times = both()
+        .flat_map(|(_, _, one)| kinds.iter().flat_map(move |(_, _, kind)| kind(one).latency.cdf.iter().map(|p| p[0])));
     let times: Vec<f64> = times.collect();
     if times.is_empty() {
         return None;
@@ -123,11 +128,21 @@ fn distribution(name: &str, ours: &Figures, theirs: Option<&Figures>) -> Option<
         for (kind, class, of) in &kinds {
             let latency = &of(one).latency;
             let points: Vec<(f64, f64)> = latency.cdf.iter().map(|point| (point[0], point[1])).collect();
-            let tip = format!("{kind}, {role}: p50 {}, p90 {}, p99 {}", ms(latency.p50_ms), ms(latency.p90_ms), ms(latency.p99_ms));
+            let tip = format!(
+                "{kind}, {role}: p50 {}, p90 {}, p99 {}",
+                ms(latency.p50_ms),
+                ms(latency.p90_ms),
+                ms(latency.p99_ms)
+            );
             plot.line(&points, &format!("{class}{dashed}"), &tip);
             if dashed.is_empty() && latency.count > 0 {
                 for (share, at) in [(0.5, latency.p50_ms), (0.9, latency.p90_ms), (0.99, latency.p99_ms)] {
-                    plot.dot((at, share), 3.0, &format!("mark {class}"), &format!("{kind} p{:.0}: {}", share * 100.0, ms(at)));
+                    plot.dot(
+                        (at, share),
+                        3.0,
+                        &format!("mark {class}"),
+                        &format!("{kind} p{:.0}: {}", share * 100.0, ms(at)),
+                    );
                 }
             }
         }
@@ -141,7 +156,9 @@ fn percentiles(outcome: &Outcome, ours: &[Figures]) -> String {
     let mut rows = Vec::new();
     for (workload, run) in outcome.workloads.iter().zip(ours) {
         rows.push(vec![workload.name.clone()]);
-        for (name, kind) in [("read", &run.read), ("write", &run.write), ("flush", &run.flush), ("discard", &run.discard)] {
+        for (name, kind) in
+            [("read", &run.read), ("write", &run.write), ("flush", &run.flush), ("discard", &run.discard)]
+        {
             let one = &kind.latency;
             if one.count > 0 {
                 let times = [one.p50_ms, one.p90_ms, one.p99_ms, one.p999_ms, one.max_ms].map(ms);

@@ -1,0 +1,24 @@
+//! `s3b-tuner explain`: the long form of an answer.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::report::{WIDTH, load};
+
+/// Explain an earlier sweep's answer: what each other value would have meant, where bytes and requests went, what binds
+#[derive(Args)]
+pub struct Explain {
+    /// What `sweep --format json` printed
+    #[arg(value_name = "RUN.json")]
+    pub run: PathBuf,
+}
+
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn explain(args: &Explain) -> Result<ExitCode> {
+    print!("{}", crate::report::explain::render(&load(&args.run)?, WIDTH));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,69 @@
+//! `s3b-tuner report`: shows the outcome of an earlier sweep again, in any form.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::cli::TableFormat;
+use crate::outcome::Outcome;
+use crate::report::{csv, html, json, markdown, text};
+
+/// Show the outcome of an earlier sweep again: as text, JSON, CSV, Markdown or a page for a browser
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Report {
+    /// What `sweep --format json` printed
+    #[arg(value_name = "RUN.json")]
+    pub run: PathBuf,
+    /// Write the page, one file that needs no network, here
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// How the outcome is printed on stdout; with --html, nothing unless given
+    #[arg(long, value_enum)]
+    pub format: Option<TableFormat>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  s3b-tuner sweep --format json > run.json
+  s3b-tuner report run.json --html run.html
+  s3b-tuner report run.json --format md";
+
+/// Columns of the terminal answer: fits most terminals, and the same into a pipe.
+pub const WIDTH: usize = 100;
+
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn report(args: &Report) -> Result<ExitCode> {
+    let outcome = load(&args.run)?;
+    if let Some(path) = &args.html {
+        std::fs::write(path, html::render(&outcome))
+            .with_context(|| format!("--html={}: cannot be written; try --html=run.html", path.display()))?;
+    }
+    let format = args.format.or_else(|| args.html.is_none().then_some(TableFormat::Text));
+    if let Some(format) = format {
+        print!("{}", render(&outcome, format));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An outcome as it is printed.
+pub fn render(outcome: &Outcome, format: TableFormat) -> String {
+    match format {
+        TableFormat::Text => text::render(outcome, WIDTH),
+        TableFormat::Json => json::render(outcome),
+        TableFormat::Csv => csv::render(outcome),
+        TableFormat::Md => markdown::render(outcome),
+    }
+}
+
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn load(path: &Path) -> Result<Outcome> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{name}: cannot be read; try a file that `s3b-tuner sweep --format json` printed"))?;
+    json::read(&text, &name)
+}

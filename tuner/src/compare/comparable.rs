@@ -1,0 +1,99 @@
+//! Whether two outcomes answer the same question, and what only one of them has.
+
+use sha2::{Digest, Sha256};
+
+use crate::outcome::Outcome;
+
+/// Why they cannot be compared, a sentence each.
+pub fn differences(base: &Outcome, new: &Outcome, real: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut differ = |what: &str, a: String, b: String| {
+        if a != b {
+            found.push(format!("{what}: {a} in the base, {b} in the new"));
+        }
+    };
+    differ("schema", base.schema.clone(), new.schema.clone());
+    let kind = |one: &Outcome| crate::report::words::place(one.place.kind).to_owned();
+    differ("kind of place", kind(base), kind(new));
+    differ("place", base.place.description.clone(), new.place.description.clone());
+    let axes = |one: &Outcome| {
+        let all: Vec<String> = one.axes.iter().map(|axis| format!("{}={}", axis.name, axis.values.join(","))).collect();
+        all.join(" ")
+    };
+    differ("settings that vary", axes(base), axes(new));
+    // Names, sizes and lengths: another file under the same name is another workload.
+    let workloads = |one: &Outcome| {
+        let all: Vec<String> = one
+            .workloads
+            .iter()
+            .map(|one| format!("{} ({} operations, {} bytes, {:.3} s)", one.name, one.ops, one.bytes, one.seconds))
+            .collect();
+        all.join(", ")
+    };
+    differ("workloads", workloads(base), workloads(new));
+    differ("seed", base.run.seed.to_string(), new.run.seed.to_string());
+    if !real {
+        // The model of a real store is measured anew each time; it decides nothing where real runs are compared.
+        differ("model (its hash)", hash(&base.place.model_toml), hash(&new.place.model_toml));
+    }
+    found
+}
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Indices of the same configuration in both, in the base's order.
+pub fn pairs(base: &Outcome, new: &Outcome) -> Vec<(usize, usize)> {
+    let place = |values: &[String]| new.configurations.iter().position(|one| one.values == values);
+    base.configurations.iter().enumerate().filter_map(|(n, one)| Some((n, place(&one.values)?))).collect()
+}
+
+/// What the base had and the new one cannot be held against.
+pub fn gaps(base: &Outcome, new: &Outcome, pairs: &[(usize, usize)], real: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let lost = base.configurations.len() - pairs.len();
+    if lost > 0 && !real {
+        found.push(format!("{lost} configurations of the base are not in the new one"));
+    }
+    let ran = |b: &usize, n: &usize| {
+        let (base, new) = (&base.configurations[*b], &new.configurations[*n]);
+        let enough = if real { super::real::rounds(base, new).is_some() } else { !new.simulated.is_empty() };
+        let had = if real { !base.measured_seconds.is_empty() } else { !base.simulated.is_empty() };
+        enough || !had
+    };
+    let missing = pairs.iter().filter(|(b, n)| !ran(b, n)).count();
+    if missing > 0 {
+        let what = if real {
+            "have no two rounds in both, or another number of them"
+        } else {
+            "were not simulated in the new one"
+        };
+        found.push(format!("{missing} configurations {what}"));
+    }
+    if let Some(why) = &new.run.stopped {
+        found.push(format!("the new run stopped early: {why}"));
+    }
+    found
+}
+
+/// Told, never judged: other prices, another recommendation.
+pub fn remarks(base: &Outcome, new: &Outcome) -> Vec<String> {
+    let mut found = Vec::new();
+    if base.prices != new.prices {
+        found.push(format!(
+            "the prices differ ({}, {} and {}, {}), so dollars were not compared",
+            base.prices.name, base.prices.dated, new.prices.name, new.prices.dated
+        ));
+    }
+    let chosen = |one: &Outcome| {
+        let answer = one.answer.as_ref()?;
+        Some(one.configurations.get(answer.recommended)?.values.join(" "))
+    };
+    let (base, new) = (chosen(base), chosen(new));
+    if base != new {
+        let shown = |one: Option<String>| one.unwrap_or_else(|| "nothing".into());
+        found.push(format!("the recommendation changed from {} to {}", shown(base), shown(new)));
+    }
+    found
+}
