@@ -5,8 +5,10 @@
 pub mod analysis;
 pub mod answer;
 pub mod bodies;
+pub mod budget;
 pub mod cli;
 pub mod commands;
+pub mod confirm;
 pub mod connection;
 pub mod cost;
 pub mod doctor;
@@ -26,6 +28,7 @@ pub mod recommend;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod runs;
 pub mod simulate;
 pub mod statistics;
 pub mod stats;

@@ -8,14 +8,6 @@
 //! and measurement are of the same thing. `run` stays within the plan and the budget of its place, keeps only whole
 //! rounds, and ends early where more would not change the choice. `judge` compares; it never chooses.
 
-mod cut;
-mod judge;
-mod once;
-mod plan;
-mod pool;
-mod rounds;
-mod verdicts;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +15,6 @@ use std::time::Duration;
 use s3b_engine::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-pub use self::cut::Piece;
-pub use self::judge::{Judged, judge};
-pub use self::plan::{Plan, Setup, plan};
-pub use self::rounds::run;
 use crate::answer::goal::GoalKind;
 use crate::measure::Measured;
 use crate::model::StoreModel;
