@@ -40,6 +40,8 @@ pub enum Command {
     Mrc(commands::mrc::Mrc),
     Probe(commands::probe::Probe),
     Doctor(commands::doctor::Doctor),
+    Runs(commands::runs::Runs),
+    Clean(commands::clean::Clean),
 }
 
 impl Command {
@@ -56,6 +58,8 @@ impl Command {
             Self::Mrc(args) => commands::mrc::mrc(args).await,
             Self::Probe(args) => commands::probe::probe(args).await,
             Self::Doctor(args) => commands::doctor::doctor(args).await,
+            Self::Runs(args) => commands::runs::runs(args),
+            Self::Clean(args) => commands::clean::clean(args).await,
         }
     }
 }

@@ -337,7 +337,9 @@ mod tests {
             ..Settings::default()
         };
         let stack = place.open(&settings, "v").await.unwrap();
-        theirs.iter().for_each(|key| drop(memory.insert(key, ObjectHeaders::default(), "x")));
+        for key in &theirs {
+            memory.insert(key, ObjectHeaders::default(), "x");
+        }
         stack.volume().write(0, vec![1; 4096].into()).await.unwrap();
         stack.close().await.unwrap();
         assert!(memory.keys().contains(&format!("{}v-00000000", place.prefix())));

@@ -1,11 +1,13 @@
 //! One file per command: its arguments, and what it does with them.
 
+pub mod clean;
 pub mod convert;
 pub mod doctor;
 pub mod inspect;
 pub mod mrc;
 pub mod probe;
 pub mod replay;
+pub mod runs;
 pub mod scenarios;
 pub mod sweep;
 pub mod validate;

@@ -8,6 +8,14 @@
 //! and measurement are of the same thing. `run` stays within the plan and the budget of its place, keeps only whole
 //! rounds, and ends early where more would not change the choice. `judge` compares; it never chooses.
 
+mod cut;
+mod decide;
+mod judge;
+mod once;
+mod plan;
+mod pool;
+mod rounds;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +23,10 @@ use std::time::Duration;
 use s3b_engine::settings::Settings;
 use serde::{Deserialize, Serialize};
 
+pub use self::cut::Piece;
+pub use self::judge::{Judged, judge};
+pub use self::plan::{Plan, Setup, plan};
+pub use self::rounds::{Keep, run};
 use crate::answer::goal::GoalKind;
 use crate::measure::Measured;
 use crate::model::StoreModel;
@@ -126,3 +138,6 @@ pub struct Confirmed {
     /// What the engine said when volumes were opened.
     pub notices: BTreeSet<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,7 +122,8 @@ mod tests {
     }
 
     fn measured(reads: u64, ms: u64, seconds: u64) -> Measured {
-        let mut measured = Measured { elapsed: Duration::from_secs(seconds), ..Measured::default() };
+        let mut measured = Measured::default();
+        measured.elapsed = Duration::from_secs(seconds);
         let latency = Duration::from_millis(ms);
         (0..reads).for_each(|_| measured.done(Done { kind: OpKind::Read, bytes: 10, latency, service: latency }));
         measured

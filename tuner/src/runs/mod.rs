@@ -190,6 +190,17 @@ impl RunDirectory {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Forgets a run that has nothing to tell and left nothing behind; one that left something stays.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn forget(&self) -> Result<()> {
+        if !keys::read(&self.path)?.is_empty() {
+            return Ok(());
+        }
+        fs::remove_dir_all(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+    }
+
     /// The log of keys, and what it holds already.
     pub(crate) fn keys(&self) -> Result<(KeyLog, BTreeSet<String>)> {
         Ok((KeyLog::open(&self.path)?, keys::read(&self.path)?))
