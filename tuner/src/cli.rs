@@ -40,6 +40,8 @@ pub enum Command {
     Report(commands::report::Report),
     Explain(commands::explain::Explain),
     Compare(commands::compare::Compare),
+    Runs(commands::runs::Runs),
+    Clean(commands::clean::Clean),
 }
 
 impl Command {
@@ -59,6 +61,8 @@ impl Command {
             Self::Report(args) => commands::report::report(args),
             Self::Explain(args) => commands::explain::explain(args),
             Self::Compare(args) => commands::compare::compare(args),
+            Self::Runs(args) => commands::runs::runs(args),
+            Self::Clean(args) => commands::clean::clean(args).await,
         }
     }
 }

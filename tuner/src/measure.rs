@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use s3b_scenarios::OpKind;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An operation started this much after its intended start counts as late: two ticks of the timer.
 pub const LATE: Duration = Duration::from_millis(2);
@@ -49,6 +50,20 @@ impl Durations {
         self.0.as_ref().map_or(Duration::ZERO, |all| Duration::from_nanos(all.max()))
     }
 
+    /// As if every sample of `other` had been taken so many times.
+    pub fn add_times(&mut self, other: &Durations, times: u32) {
+        for (ns, count) in other.pairs() {
+            let count = u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(times);
+            self.histogram().record_n(ns, count).expect("an auto-resizing histogram has room for another's values");
+        }
+    }
+
+    /// Nanoseconds and how often, rising.
+    fn pairs(&self) -> impl Iterator<Item = (u64, u64)> {
+        let recorded = self.0.iter().flat_map(Histogram::iter_recorded);
+        recorded.map(|step| (step.value_iterated_to(), step.count_at_value().into()))
+    }
+
     pub fn add(&mut self, other: &Durations) {
         if let Some(other) = &other.0 {
             self.histogram().add(other).expect("an auto-resizing histogram has room for another's values");
@@ -56,8 +71,26 @@ impl Durations {
     }
 }
 
+/// As pairs of nanoseconds and how often: what is read back has the same percentiles.
+impl Serialize for Durations {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.pairs())
+    }
+}
+
+impl<'de> Deserialize<'de> for Durations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut durations = Self::default();
+        for (ns, count) in Vec::<(u64, u32)>::deserialize(deserializer)? {
+            let ns = ns.clamp(1, LONGEST_NS);
+            durations.histogram().record_n(ns, count).expect("an auto-resizing histogram has room for a day");
+        }
+        Ok(durations)
+    }
+}
+
 /// One kind of operation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct KindMeasured {
     pub ops: u64,
     pub bytes: u64,
@@ -78,7 +111,7 @@ pub struct Done {
 }
 
 /// A whole replay.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
     kinds: [KindMeasured; 4],
     pub lag: Durations,
@@ -135,6 +168,18 @@ impl Measured {
     pub fn forget_details(&mut self) {
         self.kinds.iter_mut().for_each(|kind| kind.service = Durations::default());
         self.lag = Durations::default();
+    }
+
+    /// As if another run had been so many; its times of the whole are left out.
+    pub fn add_times(&mut self, other: &Measured, times: u32) {
+        for (mine, its) in self.kinds.iter_mut().zip(&other.kinds) {
+            mine.ops += its.ops * u64::from(times);
+            mine.bytes += its.bytes * u64::from(times);
+            mine.failed += its.failed * u64::from(times);
+            mine.latency.add_times(&its.latency, times);
+            mine.service.add_times(&its.service, times);
+        }
+        self.lag.add_times(&other.lag, times);
     }
 
     /// Pools another run of the same workload.

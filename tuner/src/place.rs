@@ -1,27 +1,59 @@
 //! Where a run works: a prefix of its own in a store, with a journal of what it wrote.
 //!
-//! It never looks at, changes or deletes anything else. The prefix is random; one that holds anything is refused.
+//! It never looks at, changes or deletes anything else, and never deletes what a listing shows: only what its journal has.
+//! The prefix is random; one that holds anything (a mount's token too) is refused, and it is taken by creating a marker
+//! object that says who works here.
+//!
+//! ```text
+//! engine -> (model) -> journal of keys -> counts -> budget -> store
+//! ```
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use s3b_engine::clock;
 use s3b_engine::directory::Directory;
+use s3b_engine::error::Error;
 use s3b_engine::memory::Memory;
-use s3b_engine::object::ObjectBackend;
+use s3b_engine::object::{GetIf, Got, ObjectBackend, ObjectHeaders, PutIf};
 use s3b_engine::retry::Retrying;
 use s3b_engine::settings::{Durability, Location, Settings};
 use s3b_engine::stack::{Parts, Stack, open_bucket};
+use s3b_engine::stats::Stats;
 use s3b_engine::wrap::{Counting, Counts};
 
+use crate::budget::{Budget, Budgeted};
 use crate::connection::Access;
 use crate::cost::Requests;
 use crate::journal::{Cleaned, Journal};
 use crate::model::{StoreModel, Switched};
+use crate::runs::RunDirectory;
+
+/// What the names of all our objects begin with, after the prefix that the user gave.
+pub const OWN_PREFIX: &str = "s3b-tuner-";
+
+/// After the run's prefix: the object that says who works here.
+const MARKER: &str = "run";
+
+/// A marker's text is shorter.
+const MARKER_MOST: usize = 4096;
+
+/// On whose account a place is claimed.
+#[derive(Clone, Default)]
+pub struct Owner {
+    /// Its keys are noted on disk, so that they can be cleaned after a crash.
+    pub run: Option<Arc<RunDirectory>>,
+    /// Everything that costs is charged to it, and refused beyond its cap.
+    pub budget: Option<Arc<Budget>>,
+}
 
 /// A claimed prefix.
 pub struct Place {
-    /// Below everything, patient with a store that is busy: for listing and cleaning up.
     journal: Arc<Journal>,
+    owner: Owner,
+    /// Of the store's client: throttling.
+    stats: Arc<Stats>,
     counts: Arc<Counts>,
     backend: Arc<dyn ObjectBackend>,
     model: Option<Arc<Switched>>,
@@ -35,26 +67,45 @@ impl Place {
     /// # Errors
     /// The store's own, or a prefix that already holds something.
     pub async fn claim(access: &Access, model: Option<StoreModel>) -> Result<Self> {
-        let store = open_store(access).await.context("cannot open the store")?;
-        Self::claim_in(store, access, model, rand::random()).await
+        Self::claim_for(access, model, Owner::default()).await
+    }
+
+    /// As [`Place::claim`], on account of a run.
+    ///
+    /// # Errors
+    /// As [`Place::claim`]; the budget's, the run journal's.
+    pub async fn claim_for(access: &Access, model: Option<StoreModel>, owner: Owner) -> Result<Self> {
+        let stats = Arc::<Stats>::default();
+        let store = open_store(access, &stats).await.context("cannot open the store")?;
+        Self::claim_in(store, access, model, owner, stats, rand::random()).await
     }
 
     async fn claim_in(
         store: Arc<dyn ObjectBackend>,
         access: &Access,
         model: Option<StoreModel>,
-        number: u32,
+        owner: Owner,
+        stats: Arc<Stats>,
+        number: u64,
     ) -> Result<Self> {
-        let prefix = format!("{}s3b-tuner-{number:08x}-", access.settings.volume.prefix);
-        let patient: Arc<dyn ObjectBackend> =
-            Arc::new(Retrying::new(store.clone(), access.settings.retry.clone(), Arc::default()));
-        let page = patient.list(&prefix, "").await.with_context(|| format!("cannot list {}", store.describe()))?;
-        if let Some(key) = page.keys.first() {
-            bail!("{} already holds {key}: the tuner works only in an empty prefix; start it again", store.describe());
+        let prefix = format!("{}{OWN_PREFIX}{number:016x}-", access.settings.volume.prefix);
+        let patient = |store| Retrying::new(store, access.settings.retry.clone(), Arc::default());
+        // Cleaning up is never refused: only deletes go this way.
+        let cleaner: Arc<dyn ObjectBackend> = Arc::new(patient(store.clone()));
+        let mut below = store;
+        if let Some(budget) = &owner.budget {
+            below = Arc::new(Budgeted::new(below, budget.clone()));
         }
-        let counting = Counting::new(store);
+        let page = patient(below.clone()).list(&prefix, "").await;
+        let page = page.with_context(|| format!("cannot list {}", below.describe()))?;
+        if let Some(key) = page.keys.first() {
+            bail!("{} already holds {key}: the tuner works only in an empty prefix; start it again", below.describe());
+        }
+        let counting = Counting::new(below);
         let counts = counting.counts();
-        let journal = Arc::new(Journal::new(Arc::new(counting), patient));
+        let log = owner.run.as_ref().map(|run| run.keys()).transpose()?;
+        let journal = Arc::new(Journal::with_log(Arc::new(counting), cleaner, log));
+        mark(&patient(journal.clone()), &format!("{prefix}{MARKER}"), owner.run.as_deref()).await?;
         let mut access = access.clone();
         let mut backend: Arc<dyn ObjectBackend> = journal.clone();
         let model = model.map(|model| Switched::new(journal.clone(), model).map(Arc::new)).transpose()?;
@@ -63,7 +114,7 @@ impl Place {
             // The engine then does all that it does for a bucket (mount token, price of a survey), as it should here.
             access.settings.location = Location::Bucket("modelled".into());
         }
-        Ok(Self { journal, counts, backend, model, access, prefix })
+        Ok(Self { journal, owner, stats, counts, backend, model, access, prefix })
     }
 
     /// All requests sent here so far.
@@ -80,6 +131,58 @@ impl Place {
         &self.prefix
     }
 
+    /// Of all requests sent here.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Answers of 5xx so far: a store that sends them is asked for too much.
+    pub fn throttled(&self) -> u64 {
+        self.stats.http.error_5xx.get()
+    }
+
+    pub fn budget(&self) -> Option<&Arc<Budget>> {
+        self.owner.budget.as_ref()
+    }
+
+    /// Notes the keys of blocks that are going to be stored in a volume, so that no PUT waits for the disk.
+    ///
+    /// # Errors
+    /// The run journal's: a full disk.
+    pub async fn announce(&self, keys: Vec<String>) -> Result<(), Error> {
+        self.journal.announce(keys).await
+    }
+
+    /// Returns, with the reason, when nothing more can be stored here: out of money, or keys cannot be noted.
+    pub async fn ended(&self) -> End {
+        let out_of_money = async {
+            match &self.owner.budget {
+                Some(budget) => budget.exhausted().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.journal.failed() => {}
+            () = out_of_money => {}
+        }
+        self.has_ended().unwrap_or(End::OutOfMoney)
+    }
+
+    /// As [`Place::ended`], now.
+    pub fn has_ended(&self) -> Option<End> {
+        let exhausted = || self.owner.budget.as_ref().is_some_and(|budget| budget.is_exhausted());
+        match self.journal.failure() {
+            Some(error) => Some(End::CannotNote(error)),
+            None => exhausted().then_some(End::OutOfMoney),
+        }
+    }
+
+    /// What the objects of a volume here are named by.
+    pub fn volume_prefix(&self, name: &str) -> String {
+        format!("{}{name}-", self.prefix)
+    }
+
     pub fn describe(&self) -> String {
         self.backend.describe()
     }
@@ -88,7 +191,7 @@ impl Place {
     pub async fn open(&self, settings: &Settings, name: &str) -> Result<Stack> {
         let mut settings = of_our_own(settings.clone());
         settings.location = self.access.settings.location.clone();
-        settings.volume.prefix = format!("{}{name}-", self.prefix);
+        settings.volume.prefix = self.volume_prefix(name);
         let parts = Parts {
             backend: Some(self.backend.clone()),
             ..Parts::for_process(self.access.password.clone(), self.access.access_key.clone())
@@ -110,10 +213,47 @@ impl Place {
         }
     }
 
-    /// Deletes what was written, at the store's own speed.
+    /// Deletes what was written, at the store's own speed. Nothing can be stored here afterwards.
     pub async fn clean(&self) -> Cleaned {
         self.model_off();
-        self.journal.clean().await
+        let mut cleaned = self.journal.clean().await;
+        if let Some(run) = &self.owner.run
+            && let Err(error) = run.left(&self.journal.written())
+        {
+            cleaned.first_error.get_or_insert_with(|| format!("{error:#}"));
+        }
+        cleaned
+    }
+}
+
+/// Why nothing more can be stored.
+#[derive(Clone, Debug)]
+pub enum End {
+    OutOfMoney,
+    /// A key cannot be noted on disk: it is full, most likely.
+    CannotNote(Error),
+}
+
+/// Creates the object that says who works here.
+async fn mark(store: &Retrying, key: &str, run: Option<&RunDirectory>) -> Result<()> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let user = rustix::process::geteuid().as_raw();
+    let run = run.map_or("", |run| &run.description.id);
+    let now = jiff::Timestamp::try_from(clock::wall()).context("this machine's clock")?;
+    // The number makes it ours alone, also where two of us start in the same second.
+    let nonce: u64 = rand::random();
+    let text = format!(
+        "s3b-tuner works under this prefix and deletes what it stored when it ends; after a crash, `s3b-tuner clean` does\n\
+         run {run}\nhost {host}\nuser {user}\npid {}\ntime {now:.0}\nnonce {nonce:016x}\n",
+        std::process::id()
+    );
+    let body = Bytes::from(text);
+    let stored = store.put(key, ObjectHeaders::default(), body.clone(), PutIf::Absent).await;
+    stored.with_context(|| format!("cannot create {key} in {}", store.describe()))?;
+    // A server that ignores the condition may have replaced another's.
+    match store.get(key, GetIf::Always, MARKER_MOST).await.with_context(|| format!("cannot read {key} back"))? {
+        Got::Object(object) if object.body == body => Ok(()),
+        _ => bail!("{key} in {} is not what was just stored: another run works here; start again", store.describe()),
     }
 }
 
@@ -137,7 +277,7 @@ pub fn left_out(settings: &Settings) -> Option<&'static str> {
 }
 
 /// One request shows in seconds what no waiting would mend.
-async fn open_store(access: &Access) -> Result<Arc<dyn ObjectBackend>> {
+pub(crate) async fn open_store(access: &Access, stats: &Arc<Stats>) -> Result<Arc<dyn ObjectBackend>> {
     match &access.settings.location {
         Location::Memory => Ok(Arc::new(Memory::new())),
         Location::Directory(path) => {
@@ -147,34 +287,83 @@ async fn open_store(access: &Access) -> Result<Arc<dyn ObjectBackend>> {
         }
         Location::Bucket(bucket) => {
             let parts = Parts::for_process(None, access.access_key.clone());
-            Ok(Arc::new(open_bucket(bucket, &access.settings, &parts, &Arc::default()).await?))
+            Ok(Arc::new(open_bucket(bucket, &access.settings, &parts, stats).await?))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use s3b_engine::object::{ObjectHeaders, PutIf};
+    use s3b_engine::settings::VolumeSettings;
 
     use super::*;
+    use crate::outcome::PriceTable;
+    use crate::prices::Reader;
 
     fn access(location: Location) -> Access {
         let settings = Settings { location, ..Settings::default() };
         Access { settings, password: None, access_key: None }
     }
 
+    async fn claim_in(memory: &Arc<Memory>, owner: Owner, number: u64) -> Result<Place> {
+        let access = access(Location::Memory);
+        Place::claim_in(memory.clone(), &access, None, owner, Arc::default(), number).await
+    }
+
     #[tokio::test]
     async fn a_prefix_that_holds_anything_is_refused() {
-        let memory: Arc<dyn ObjectBackend> = Arc::new(Memory::new());
-        memory
-            .put("s3b-tuner-00000007-x", ObjectHeaders::default(), Bytes::from_static(b"x"), PutIf::Always)
-            .await
-            .unwrap();
-        let access = access(Location::Memory);
-        let refused = Place::claim_in(memory.clone(), &access, None, 7).await.err().unwrap();
-        assert!(refused.to_string().contains("s3b-tuner-00000007-x"), "{refused}");
-        Place::claim_in(memory, &access, None, 8).await.unwrap();
+        for key in ["s3b-tuner-0000000000000007-x", "s3b-tuner-0000000000000007-s3backer-mounted"] {
+            let memory = Arc::new(Memory::new());
+            memory.insert(key, ObjectHeaders::default(), "x");
+            let refused = claim_in(&memory, Owner::default(), 7).await.err().unwrap();
+            assert!(refused.to_string().contains(key), "{refused}");
+            assert_eq!(memory.keys(), [key]);
+            let place = claim_in(&memory, Owner::default(), 8).await.unwrap();
+            let marker = memory.object(&format!("{}{MARKER}", place.prefix())).unwrap();
+            let text = String::from_utf8(marker.body.to_vec()).unwrap();
+            assert!(text.contains(&format!("pid {}\n", std::process::id())) && text.contains("host "), "{text}");
+            let other = claim_in(&memory, Owner::default(), 8).await.err().unwrap();
+            assert!(other.to_string().contains("already holds"), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_appears_under_the_prefix_survives() {
+        let memory = Arc::new(Memory::new());
+        let place = claim_in(&memory, Owner::default(), 1).await.unwrap();
+        let theirs = [format!("{}theirs", place.prefix()), format!("{}v-00000001", place.prefix())];
+        let settings = Settings {
+            volume: VolumeSettings { size: Some(1 << 20), ..VolumeSettings::default() },
+            ..Settings::default()
+        };
+        let stack = place.open(&settings, "v").await.unwrap();
+        for key in &theirs {
+            memory.insert(key, ObjectHeaders::default(), "x");
+        }
+        stack.volume().write(0, vec![1; 4096].into()).await.unwrap();
+        stack.close().await.unwrap();
+        assert!(memory.keys().contains(&format!("{}v-00000000", place.prefix())));
+        let cleaned = place.clean().await;
+        assert!(cleaned.deleted >= 2 && cleaned.left == 0, "{cleaned:?}");
+        assert_eq!(memory.keys(), theirs, "one of them looks like a block of ours, but we never stored it");
+    }
+
+    #[tokio::test]
+    async fn a_run_without_money_ends_and_still_cleans_up() {
+        let memory = Arc::new(Memory::new());
+        let prices = PriceTable::standard();
+        // A listing, a PUT and a GET of a marker, and a little.
+        let budget = Budget::new(prices, Reader::InRegion, Some(0.000_02));
+        let place = claim_in(&memory, Owner { budget: Some(budget.clone()), run: None }, 1).await.unwrap();
+        let objects = place.objects();
+        for n in 0..10 {
+            let key = format!("{}{n}", place.prefix());
+            let _ = objects.put(&key, ObjectHeaders::default(), Bytes::from_static(b"x"), PutIf::Always).await;
+        }
+        assert!(matches!(place.ended().await, End::OutOfMoney));
+        assert!(budget.dollars() <= 0.000_02 && memory.keys().len() < 4);
+        assert_eq!(place.clean().await.left, 0);
+        assert!(memory.keys().is_empty());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::workload::{BlockSet, Workload};
 const FILLS_AT_A_TIME: usize = 64;
 
 /// Any number; the same bytes for every run.
-const CONTENT_SEED: u64 = 0x5b;
+pub(crate) const CONTENT_SEED: u64 = 0x5b;
 
 /// What one run gave.
 #[derive(Clone, Debug)]

@@ -51,3 +51,55 @@ async fn a_bucket_holds_afterwards_what_it_held_before() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && stderr.contains("no-such-bucket-here"), "{stderr}");
 }
+
+/// Killed without a chance to clean up, and cleaned from its journal: what others stored meanwhile stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_run_is_cleaned_by_its_journal() {
+    let Some(server) = Seaweed::required() else { return };
+    let bucket = format!("killed-{}", std::process::id());
+    server.create_bucket(&bucket).unwrap();
+    let settings = S3Settings { base_url: Some(server.endpoint()), access_type: None, ..S3Settings::default() };
+    let credentials = Credentials::fixed(Seaweed::ACCESS_ID, Seaweed::SECRET.to_string().into(), None);
+    let backend = S3Backend::new(&bucket, &settings, credentials, Arc::default()).unwrap();
+    let (home, endpoint) = (tempfile::tempdir().unwrap(), server.endpoint());
+    let tuner = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_s3b-tuner"));
+        command.current_dir(home.path()).env("XDG_STATE_HOME", home.path()).stdin(Stdio::null());
+        command.args(args).args(["--access-id", Seaweed::ACCESS_ID, "--access-key", Seaweed::SECRET]);
+        command
+    };
+    let args = ["replay", "random-mix", "--bucket", &bucket, "--pace", "trace", "--base-url", &endpoint];
+    let mut run = tuner(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let keys = loop {
+        let keys = backend.list("", "").await.unwrap().keys;
+        if keys.len() > 20 {
+            break keys;
+        }
+        assert!(run.try_wait().unwrap().is_none(), "it ended before it was killed");
+        s3b_engine::clock::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let marker = keys.iter().find(|key| key.ends_with("-run")).expect("a marker says who works here");
+    let theirs = format!("{}theirs", marker.strip_suffix("run").unwrap());
+    backend.put(&theirs, ObjectHeaders::default(), Bytes::from_static(b"x"), PutIf::Always).await.unwrap();
+    let alive = tuner(&["clean", "--all"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&alive.stdout).contains("nothing is left behind"), "one that is alive is none");
+    run.kill().unwrap();
+    run.wait().unwrap();
+
+    let listed = Command::new(env!("CARGO_BIN_EXE_s3b-tuner"))
+        .args(["runs", "--format", "json"])
+        .env("XDG_STATE_HOME", home.path())
+        .output()
+        .unwrap();
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let entry = &listed["runs"][0];
+    assert_eq!((&entry["state"], entry["place"].as_str()), (&"stopped".into(), Some(&*format!("s3://{bucket}/"))));
+    assert!(entry["left_objects"].as_u64().unwrap() >= keys.len() as u64, "{entry}");
+    assert!(!entry.to_string().contains(Seaweed::SECRET), "no secret is kept: {entry}");
+    let id = entry["id"].as_str().unwrap();
+    let elsewhere = tuner(&["clean", id, "--bucket", "another"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&elsewhere.stderr).contains(&bucket), "{elsewhere:?}");
+    let cleaned = tuner(&["clean", &id[..6]]).output().unwrap();
+    assert!(cleaned.status.success(), "{}", String::from_utf8_lossy(&cleaned.stderr));
+    assert_eq!(backend.list("", "").await.unwrap().keys, [theirs]);
+}

@@ -1,6 +1,7 @@
 //! One file per command: its arguments, and what it does with them.
 
 pub mod compare;
+pub mod clean;
 pub mod convert;
 pub mod doctor;
 pub mod explain;
@@ -9,6 +10,7 @@ pub mod mrc;
 pub mod probe;
 pub mod replay;
 pub mod report;
+pub mod runs;
 pub mod scenarios;
 pub mod sweep;
 pub mod validate;

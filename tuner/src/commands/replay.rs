@@ -1,6 +1,8 @@
 //! `s3b-tuner replay`: one workload, one configuration.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use s3b_engine::geometry::Geometry;
@@ -12,11 +14,12 @@ use clap::Args;
 use crate::arguments::{Format, PaceName};
 use crate::connection::Connection;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
-use crate::place::{self, Place};
+use crate::place::{self, Owner, Place};
 use crate::progress::ProgressLine;
 use crate::replay::Pace;
 use crate::report::replay::{self as report, Subject};
 use crate::run::{self, Run, RunResult};
+use crate::runs::{Description, RunDirectory};
 use crate::workload::Workload;
 
 /// Run one workload on one configuration and report latencies, requests and cost
@@ -71,7 +74,16 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
     }
     let (settings, device_starts) = run::fit(&access.settings, &workload)?;
     let interrupt = Interrupt::listen();
-    let place = Place::claim(&access, None).await?;
+    let description = Description::new(std::env::args().collect(), &access.settings, BTreeMap::new())?;
+    let kept = Arc::new(RunDirectory::create(description)?);
+    let owner = Owner { run: Some(kept.clone()), budget: None };
+    let place = match Place::claim_for(&access, None, owner).await {
+        Ok(place) => place,
+        Err(error) => {
+            kept.forget()?;
+            return Err(error);
+        }
+    };
     if let Some(notice) = place::left_out(&settings) {
         eprintln!("{notice}");
     }
@@ -79,6 +91,10 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
     let result = in_place(args, &place, &settings, &workload, device_starts, &interrupt).await;
     let cleaned = place.clean().await;
     cleaned.report();
+    // The result is on stdout; nothing else is worth keeping.
+    if let Err(error) = kept.forget() {
+        eprintln!("{error:#}");
+    }
     let (subject, result) = result?;
     result.notices.iter().for_each(|notice| eprintln!("{notice}"));
     print!(

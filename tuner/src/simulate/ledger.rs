@@ -15,7 +15,7 @@ const OTHER_HEADER_BYTES: u64 = 480 + 330;
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct HostSide {
+pub(crate) struct HostSide {
     ledger: HostLedger,
     /// Blocks touched: a request of three blocks counts three.
     read_blocks: u64,
@@ -23,7 +23,7 @@ pub(super) struct HostSide {
 }
 
 impl HostSide {
-    pub(super) fn count(&mut self, op: &Op, geometry: Geometry) {
+    pub(crate) fn count(&mut self, op: &Op, geometry: Geometry) {
         let size = u64::from(geometry.block_size());
         let blocks = if op.len == 0 { 0 } else { (op.end() - 1) / size - op.offset / size + 1 };
         let ledger = &mut self.ledger;
@@ -49,8 +49,8 @@ impl HostSide {
 
 /// The counters at one time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Observed {
-    pub(super) requests: Requests,
+pub(crate) struct Observed {
+    pub(crate) requests: Requests,
     deleted_keys: u64,
     errors: u64,
     retries: u64,
@@ -59,7 +59,7 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    pub(super) fn of(stats: &Stats, counts: &Counts) -> Self {
+    pub(crate) fn of(stats: &Stats, counts: &Counts) -> Self {
         let (cache, zero) = (&stats.block_cache, &stats.zero_map);
         Self {
             requests: Requests::of(counts),
@@ -84,7 +84,7 @@ impl Observed {
     }
 
     /// What came since `before`. `throttled`: answers of 503, which the counters below the engine do not tell apart.
-    pub(super) fn since(&self, before: &Observed, host: HostSide, throttled: u64) -> Ledger {
+    pub(crate) fn since(&self, before: &Observed, host: HostSide, throttled: u64) -> Ledger {
         let mut cache = self.cache;
         cache.iter_mut().zip(before.cache).for_each(|(now, then)| *now -= then);
         let [write_misses, merge_reads, read_ahead, read_ahead_used, stores, zero_stores, unasked, ..] = cache;

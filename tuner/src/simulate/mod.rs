@@ -24,6 +24,7 @@ use s3b_engine::settings::Settings;
 use tokio::runtime::Handle;
 
 use self::dilation::stretched;
+pub(crate) use self::ledger::{HostSide, Observed};
 pub use self::many::{Finished, in_parallel, many};
 pub use self::player::Pace;
 use self::player::Player;

@@ -116,6 +116,29 @@ impl Tape {
         Self { title, summary, content, streams, depth: 1, found, kept, source, sets }
     }
 
+    /// The operations from `start_ns` to `end_ns` (exclusive), on the same volume, from time 0 on; what they read or write
+    /// in part is there.
+    ///
+    /// # Errors
+    /// What its source yields, if it is read again.
+    pub fn part(&self, start_ns: u64, end_ns: u64) -> Result<Self> {
+        let mut ops = Vec::new();
+        for op in self.ops()? {
+            let op = op?;
+            if op.time_ns >= end_ns {
+                break;
+            }
+            if op.time_ns >= start_ns {
+                ops.push(Op { time_ns: op.time_ns - start_ns, ..op });
+            }
+        }
+        let title = format!("{} {}..{} s", self.title, start_ns / 1_000_000_000, end_ns / 1_000_000_000);
+        let mut part = Self::of_ops(&title, ops, Found::WhatIsRead);
+        part.summary.device_ends.clone_from(&self.summary.device_ends);
+        (part.content, part.streams, part.depth) = (self.content, self.streams.clone(), self.depth);
+        Ok(part)
+    }
+
     /// The operations from the beginning.
     ///
     /// # Errors

@@ -1,0 +1,120 @@
+//! What rounds say: the best, how it differs from the others, and whether more rounds could change that. Pure.
+
+use super::pool::{Part, pool};
+use super::{Plan, Round};
+use crate::answer::choose::FELT;
+use crate::outcome::{Difference, Figures};
+use crate::statistics::{compare_pairs, holm, mean, quantile};
+
+/// Fewer rounds decide nothing.
+pub(super) const LEAST_ROUNDS: usize = 3;
+/// Chance of a difference by luck, over all comparisons together.
+const SIGNIFICANT: f64 = 0.05;
+
+/// For each case, the figures of a slot over these rounds.
+pub(super) fn figures(plan: &Plan, rounds: &[&Round], slot: usize) -> Vec<Figures> {
+    let of_case = |(number, case): (usize, &super::Case)| {
+        let runs = rounds.iter().flat_map(|round| &round.runs).filter(|run| run.slot == slot);
+        let parts: Vec<Part<'_>> = runs
+            .map(|run| (run, &plan.pieces[run.piece]))
+            .filter(|(_, piece)| piece.case == number)
+            .map(|(run, piece)| Part {
+                piece,
+                measured: &run.measured,
+                ledger: &run.ledger,
+                at_risk_bytes: run.at_risk_bytes,
+            })
+            .collect();
+        pool(&parts, rounds.len() as u32, case.pace, plan.idle_seconds[number])
+    };
+    plan.wanted.cases.iter().enumerate().map(of_case).collect()
+}
+
+/// The goal's loss of each case.
+pub(super) fn losses(plan: &Plan, figures: &[Figures]) -> Vec<f64> {
+    let wanted = &plan.wanted;
+    let loss = |one: &Figures| {
+        let dollars = wanted.prices.per_month(&one.ledger.store, one.seconds, 0.0, wanted.reader);
+        wanted.goal.loss(one, dollars)
+    };
+    figures.iter().map(loss).collect()
+}
+
+/// One number for a slot in one round: the geometric mean over the cases by their weights.
+pub(super) fn loss(plan: &Plan, round: &Round, slot: usize) -> f64 {
+    let of_cases = losses(plan, &figures(plan, &[round], slot));
+    let logs = of_cases.iter().zip(&plan.wanted.cases).map(|(loss, case)| loss.max(1e-12).ln() * case.weight);
+    logs.sum::<f64>().exp()
+}
+
+/// The best by its mean over the rounds; of equals the first, which was expected to be.
+pub(super) fn best(losses: &[Vec<f64>]) -> Option<usize> {
+    let score = |rounds: &Vec<f64>| mean(&rounds.iter().map(|loss| loss.ln()).collect::<Vec<_>>());
+    let scored = losses.iter().enumerate().filter(|(_, rounds)| !rounds.is_empty());
+    scored.min_by(|(_, a), (_, b)| score(a).total_cmp(&score(b))).map(|(place, _)| place)
+}
+
+/// The others against `best`; `other` is the place among the candidates. Empty with fewer than two rounds.
+pub(super) fn differences(losses: &[Vec<f64>], best: usize, seed: u64) -> Vec<Difference> {
+    let others = (0..losses.len()).filter(|other| *other != best);
+    let compared: Vec<_> =
+        others.filter_map(|other| Some((other, compare_pairs(&losses[best], &losses[other], seed)?))).collect();
+    let corrected = holm(&compared.iter().map(|(_, one)| one.p).collect::<Vec<_>>());
+    let difference = |((other, one), p): (&(usize, crate::statistics::Compared), f64)| Difference {
+        other: *other,
+        ratio: one.ratio.value,
+        low: one.ratio.low,
+        high: one.ratio.high,
+        p,
+    };
+    compared.iter().zip(corrected).map(difference).collect()
+}
+
+/// Whether every other is surely worse than the best, or so near that it does not matter which is chosen.
+pub(super) fn is_decided(losses: &[Vec<f64>], seed: u64) -> bool {
+    let Some(best) = best(losses).filter(|best| losses[*best].len() >= LEAST_ROUNDS) else { return false };
+    let settled = |one: &Difference| {
+        let worse = one.p < SIGNIFICANT && one.ratio > 1.0;
+        let alike = one.low > 1.0 / FELT && one.high < FELT;
+        worse || alike
+    };
+    differences(losses, best, seed).iter().all(settled)
+}
+
+/// What two runs of the first candidate differ by: 95th percentile over rounds and cases.
+pub(super) fn noise_floor(plan: &Plan, rounds: &[&Round]) -> Option<f64> {
+    let mut found = Vec::new();
+    for round in rounds {
+        let of = |slot| losses(plan, &figures(plan, &[round], slot));
+        let pairs = of(0).into_iter().zip(of(plan.slots() - 1));
+        found.extend(pairs.map(|(a, b)| (a / b).max(b / a) - 1.0));
+    }
+    quantile(&found, 0.95)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_over_when_the_rest_is_worse_or_alike() {
+        let steady = |loss: f64| vec![loss; 8];
+        // 2 of 256 patterns: p = 0.0078, for three comparisons 0.023.
+        assert!(is_decided(&[steady(1.0), steady(1.2), steady(1.01), steady(2.0)], 1));
+        assert!(is_decided(&[vec![1.0; 3], vec![1.01; 3]], 1), "nobody feels one in a hundred");
+        assert!(!is_decided(&[vec![1.0; 3], vec![1.2; 3]], 1), "three rounds prove no difference");
+        assert!(!is_decided(&[vec![1.0; 2], vec![1.0; 2]], 1));
+        let wild = vec![0.5, 2.0, 0.7, 1.5, 0.6, 1.8, 1.0, 1.1];
+        assert!(!is_decided(&[steady(1.0), wild], 1));
+        assert!(!is_decided(&[vec![], vec![]], 1));
+    }
+
+    #[test]
+    fn the_best_is_the_lowest_and_of_equals_the_expected_one() {
+        assert_eq!(best(&[vec![2.0, 2.0], vec![1.0, 1.0], vec![1.0, 1.0]]), Some(1));
+        assert_eq!(best(&[vec![1.0], vec![1.0]]), Some(0));
+        assert_eq!(best(&[vec![], vec![]]), None);
+        let found = differences(&[vec![2.0, 2.0], vec![1.0, 1.0]], 1, 1);
+        assert!(found.len() == 1 && found[0].other == 0 && (found[0].ratio - 2.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,187 @@
+//! Whether what was measured is what was predicted. Pure; compares, never chooses.
+//!
+//! A figure is met when it is off by no more than the larger of the model's own bound and what two runs of one
+//! configuration differ by, or when the prediction lies inside the interval of what was measured.
+
+use super::{Confirmed, Plan, decide};
+use crate::answer::goal::P99_SAMPLES;
+use crate::outcome::{Confirmation, Figures, KindFigures, Trust, Verdict};
+use crate::statistics::{interval, median, separable_tau_b};
+
+/// What a model promises of each kind of figure, as a share.
+const SECONDS_BOUND: f64 = 0.10;
+const P50_BOUND: f64 = 0.10;
+const P99_BOUND: f64 = 0.20;
+const REQUESTS_BOUND: f64 = 0.01;
+/// Of a ratio from 0 to 1, absolute.
+const HIT_RATIO_BOUND: f64 = 0.005;
+/// Requests and latencies this small are met when they are off by less, whatever the share: one request more, a tick.
+const FEW_REQUESTS: f64 = 2.0;
+const UNFELT_MS: f64 = 0.05;
+/// So many of the figures must be met ...
+const SHARE_MET: f64 = 0.9;
+/// ... and the order of what can be told apart agree so far.
+const ORDER_AGREES: f64 = 0.9;
+
+/// What the comparison says.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    pub trust: Trust,
+    /// The model was met within its bounds: its predictions of what did not run may be believed. False: fall back to
+    /// what was measured.
+    pub trusted: bool,
+}
+
+struct Metric {
+    name: &'static str,
+    of: fn(&Figures) -> Option<f64>,
+    bound: f64,
+    /// Differences up to this are none.
+    absolute: f64,
+    /// Meaningless without a model of the store.
+    is_time: bool,
+}
+
+const METRICS: [Metric; 8] = [
+    Metric { name: "seconds", of: |one| Some(one.seconds), bound: SECONDS_BOUND, absolute: 0.005, is_time: true },
+    Metric { name: "read.p50", of: |one| p50(&one.read), bound: P50_BOUND, absolute: UNFELT_MS, is_time: true },
+    Metric { name: "read.p99", of: |one| p99(&one.read), bound: P99_BOUND, absolute: UNFELT_MS, is_time: true },
+    Metric { name: "flush.p50", of: |one| p50(&one.flush), bound: P50_BOUND, absolute: UNFELT_MS, is_time: true },
+    Metric { name: "flush.p99", of: |one| p99(&one.flush), bound: P99_BOUND, absolute: UNFELT_MS, is_time: true },
+    Metric {
+        name: "puts",
+        of: |one| Some(one.ledger.store.puts as f64),
+        bound: REQUESTS_BOUND,
+        absolute: FEW_REQUESTS,
+        is_time: false,
+    },
+    Metric {
+        name: "gets",
+        of: |one| Some(one.ledger.store.gets as f64),
+        bound: REQUESTS_BOUND,
+        absolute: FEW_REQUESTS,
+        is_time: false,
+    },
+    Metric { name: "hit ratio", of: hit_ratio, bound: 0.0, absolute: HIT_RATIO_BOUND, is_time: false },
+];
+
+fn p50(kind: &KindFigures) -> Option<f64> {
+    (kind.latency.count > 0).then_some(kind.latency.p50_ms)
+}
+
+fn p99(kind: &KindFigures) -> Option<f64> {
+    (kind.latency.count >= P99_SAMPLES).then_some(kind.latency.p99_ms)
+}
+
+fn hit_ratio(figures: &Figures) -> Option<f64> {
+    let cache = &figures.ledger.cache;
+    let reads = cache.read_hits + cache.read_misses;
+    (reads > 0).then(|| cache.read_hits as f64 / reads as f64)
+}
+
+/// See the module.
+pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
+    let chosen: Vec<_> = confirmed.rounds.iter().filter(|round| !round.hold_out).collect();
+    let mut trust = Trust {
+        noise_floor: confirmed.noise_floor,
+        differences: confirmed.differences.clone(),
+        hold_out: confirmed.hold_out,
+        notes: confirmed.notes.clone(),
+        ..Trust::default()
+    };
+    if chosen.is_empty() {
+        trust.notes.push("nothing was run for real: no round came to its end".into());
+        return Judged { trust, trusted: false };
+    }
+    let modelled = plan.wanted.model.is_some();
+    // For each candidate, round and case.
+    let by_round: Vec<Vec<Vec<Figures>>> = (0..plan.wanted.candidates.len())
+        .map(|slot| chosen.iter().map(|round| decide::figures(plan, &[round], slot)).collect())
+        .collect();
+    let twin: Vec<Vec<Figures>> =
+        chosen.iter().map(|round| decide::figures(plan, &[round], plan.slots() - 1)).collect();
+    for metric in METRICS.iter().filter(|metric| modelled || !metric.is_time) {
+        for case in 0..plan.wanted.cases.len() {
+            let noise = noise(metric, case, &by_round[0], &twin);
+            let rows = (0..by_round.len()).filter_map(|slot| {
+                let predicted = (metric.of)(&plan.predicted[slot][case])?;
+                let measured = (metric.of)(&confirmed.measured[slot][case])?;
+                let values: Vec<f64> = by_round[slot].iter().filter_map(|cases| (metric.of)(&cases[case])).collect();
+                let row = confirmation(metric, predicted, measured, &values, noise, plan.wanted.seed);
+                let configuration = plan.wanted.candidates[slot].configuration;
+                Some(Confirmation { configuration, workload: plan.wanted.cases[case].workload, ..row })
+            });
+            trust.confirmations.extend(rows);
+        }
+    }
+    if !modelled {
+        trust.verdict = Verdict::MeasuredOnly;
+        return Judged { trust, trusted: false };
+    }
+    of_model(plan, confirmed, trust)
+}
+
+/// What two runs of one configuration differ by in a metric: the largest share.
+fn noise(metric: &Metric, case: usize, first: &[Vec<Figures>], twin: &[Vec<Figures>]) -> f64 {
+    let of = |figures: &[Figures]| (metric.of)(&figures[case]).filter(|value| *value > 0.0);
+    let pairs = first.iter().zip(twin).filter_map(|(a, b)| of(a).zip(of(b)));
+    pairs.map(|(a, b)| (a / b).max(b / a) - 1.0).fold(0.0, f64::max)
+}
+
+fn confirmation(metric: &Metric, predicted: f64, measured: f64, values: &[f64], noise: f64, seed: u64) -> Confirmation {
+    let found = interval(values, seed, |values| crate::statistics::mean(values));
+    let (low, high) = found.map_or((measured, measured), |found| (found.low.min(measured), found.high.max(measured)));
+    let off = (predicted - measured).abs();
+    let bound = metric.bound.max(noise) * measured.abs();
+    let within_bounds = off <= bound.max(metric.absolute) || (low..=high).contains(&predicted);
+    let metric = metric.name.to_owned();
+    Confirmation { metric, predicted, measured, low, high, within_bounds, ..Confirmation::default() }
+}
+
+/// The verdict on a model.
+fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Judged {
+    let errors: Vec<f64> = trust
+        .confirmations
+        .iter()
+        .filter(|row| row.metric == "seconds" && row.measured > 0.0)
+        .map(|row| (row.predicted / row.measured - 1.0).abs())
+        .collect();
+    trust.model_error = median(&errors).map(|middle| [middle, errors.iter().copied().fold(0.0, f64::max)]);
+    trust.rank_agreement = rank_agreement(plan, confirmed);
+    let met = trust.confirmations.iter().filter(|row| row.within_bounds).count();
+    let all = trust.confirmations.len();
+    let in_order = trust.rank_agreement.is_none_or(|tau| tau >= ORDER_AGREES);
+    let trusted = met as f64 >= SHARE_MET * all as f64 && in_order;
+    trust.verdict = if trusted { Verdict::Confirmed } else { Verdict::ModelNotTrusted };
+    if !trusted {
+        let worst =
+            trust.confirmations.iter().filter(|row| !row.within_bounds).max_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let worst = worst.map_or_else(String::new, |row| {
+            format!(
+                "; the worst: {} of configuration {}, {:.3} predicted, {:.3} measured",
+                row.metric, row.configuration, row.predicted, row.measured
+            )
+        });
+        let order = if in_order { "" } else { ", and the order differs" };
+        trust.notes.push(format!("{} of {all} figures are beyond the model's bounds{order}{worst}", all - met));
+    }
+    Judged { trust, trusted }
+}
+
+fn ratio(row: &Confirmation) -> f64 {
+    let [a, b] = [row.predicted, row.measured].map(|value| value.abs().max(1e-9));
+    (a / b).max(b / a)
+}
+
+/// Of the losses, over pairs that differ by more than the noise.
+fn rank_agreement(plan: &Plan, confirmed: &Confirmed) -> Option<f64> {
+    let weighted = |figures: &[Figures]| {
+        let losses = decide::losses(plan, figures);
+        let logs = losses.iter().zip(&plan.wanted.cases).map(|(loss, case)| loss.max(1e-12).ln() * case.weight);
+        logs.sum::<f64>()
+    };
+    let predicted: Vec<f64> = plan.predicted.iter().map(|figures| weighted(figures)).collect();
+    let measured: Vec<f64> = confirmed.measured.iter().map(|figures| weighted(figures)).collect();
+    let noise = (1.0 + confirmed.noise_floor.unwrap_or(0.0)).ln().max(crate::answer::choose::FELT.ln());
+    separable_tau_b(&predicted, &measured, |a, b| (measured[a] - measured[b]).abs() > noise)
+}

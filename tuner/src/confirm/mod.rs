@@ -1,0 +1,143 @@
+//! Real runs of a few candidates, to confirm (or refute) what was simulated, within a budget of money and time.
+//!
+//! ```text
+//! plan (windows, rounds, worst case in dollars) -> run (interleaved rounds, A/A pair, hold-out) -> judge (trust)
+//! ```
+//!
+//! `plan` sends nothing; it simulates the very pieces that will run, from the same state of the cache, so that prediction
+//! and measurement are of the same thing. `run` stays within the plan and the budget of its place, keeps only whole
+//! rounds, and ends early where more would not change the choice. `judge` compares; it never chooses.
+
+mod cut;
+mod decide;
+mod judge;
+mod once;
+mod plan;
+mod pool;
+mod rounds;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use s3b_engine::settings::Settings;
+use serde::{Deserialize, Serialize};
+
+pub use self::cut::Piece;
+pub use self::judge::{Judged, judge};
+pub use self::plan::{Plan, Setup, plan};
+pub use self::rounds::{Keep, run};
+use crate::answer::goal::GoalKind;
+use crate::measure::Measured;
+use crate::model::StoreModel;
+use crate::outcome::{Difference, Figures, Ledger, PriceTable};
+use crate::prices::Reader;
+use crate::simulate::{Pace, Tape};
+
+/// A configuration to run for real.
+#[derive(Clone)]
+pub struct Candidate {
+    /// Index into `Outcome::configurations`.
+    pub configuration: usize,
+    pub settings: Settings,
+}
+
+/// A workload, and how it is run.
+#[derive(Clone)]
+pub struct Case {
+    /// Index into `Outcome::workloads`.
+    pub workload: usize,
+    pub tape: Arc<Tape>,
+    pub pace: Pace,
+    /// Share in the score; those of all cases add up to 1.
+    pub weight: f64,
+    /// How long a run of the whole takes: the largest simulated seconds of the candidates; 0: as long as its schedule.
+    pub expected_seconds: f64,
+}
+
+/// What is to be confirmed, within which bounds.
+#[derive(Clone)]
+pub struct Wanted {
+    /// The expected best first; the default among them. Where money or time do not suffice for all, the last go first,
+    /// but never the first or the one named by `keep`.
+    pub candidates: Vec<Candidate>,
+    /// Place among the candidates of one that is never left out: the default.
+    pub keep: Option<usize>,
+    pub cases: Vec<Case>,
+    pub goal: GoalKind,
+    /// What predicts; nothing: only requests are predicted, and nothing is said of times.
+    pub model: Option<Arc<StoreModel>>,
+    pub prices: PriceTable,
+    pub reader: Reader,
+    /// `None`: the store is free (a directory).
+    pub max_dollars: Option<f64>,
+    pub max_time: Duration,
+    /// Choosing rounds, without the hold-out; at least 1.
+    pub most_rounds: u32,
+    pub seed: u64,
+}
+
+/// One run of one piece, as the run journal keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OneRun {
+    /// Place among the plan's candidates; the number of candidates: the A/A twin of the first.
+    pub slot: usize,
+    /// Place among the plan's pieces.
+    pub piece: usize,
+    pub measured: Measured,
+    pub ledger: Ledger,
+    pub at_risk_bytes: u64,
+    /// CPU time of this process / (time x cores): near 1, the client itself was the limit.
+    pub cpu_share: f64,
+}
+
+/// A whole round: every candidate and the twin over every piece.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Round {
+    pub number: u32,
+    /// Measured after the choice, and never used for it.
+    pub hold_out: bool,
+    /// In the order in which they ran.
+    pub runs: Vec<OneRun>,
+}
+
+/// How far a run is, for people.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub done: u64,
+    /// As planned; fewer when it stops early.
+    pub of: u64,
+    pub what: String,
+    pub spent_dollars: f64,
+}
+
+/// What real runs gave.
+#[derive(Clone, Debug)]
+pub struct Confirmed {
+    /// Whole rounds, hold-out included; the journal's form of the result.
+    pub rounds: Vec<Round>,
+    /// For each candidate and case: per run of the whole workload (windows weighted by what they stand for, times and
+    /// counts the mean over the rounds), percentiles pooled over the rounds. `runs`: rounds pooled.
+    pub measured: Vec<Vec<Figures>>,
+    /// For each candidate, choosing round and case: seconds.
+    pub seconds: Vec<Vec<Vec<f64>>>,
+    /// For each candidate and choosing round: the goal's loss, weighted geometric mean over the cases.
+    pub losses: Vec<Vec<f64>>,
+    /// Place among the candidates of the best by the choosing rounds; `None` without any.
+    pub best: Option<usize>,
+    /// The others against the best, by losses; `other` is the index of the configuration.
+    pub differences: Vec<Difference>,
+    /// What two runs of the same configuration differ by: 95th percentile over rounds and cases of |a/b - 1| of the loss.
+    pub noise_floor: Option<f64>,
+    /// Of the best in the hold-out round: its loss / that of the choosing rounds.
+    pub hold_out: Option<f64>,
+    /// `interrupted`, `out of time`, `out of money`; nothing: done, perhaps early because decided.
+    pub stopped: Option<String>,
+    /// Throttling, retries, a busy client, failures, early stops: sentences.
+    pub notes: Vec<String>,
+    /// What the engine said when volumes were opened.
+    pub notices: BTreeSet<String>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! One real run of one piece: its volume filled, the cache in its state, both untimed; then the operations and the final
+//! flush, timed and counted.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use s3b_engine::clock;
+use s3b_engine::geometry::{BlockNumber, Geometry};
+use s3b_engine::object_blocks::Naming;
+use s3b_engine::settings::Settings;
+use s3b_engine::volume::Volume;
+use s3b_scenarios::content::{Content, ContentProperties};
+use s3b_scenarios::{Op, OpKind};
+
+use super::{OneRun, Piece, Plan};
+use crate::interrupt::Interrupt;
+use crate::place::Place;
+use crate::replay::{self, Options};
+use crate::run::{self, CONTENT_SEED};
+use crate::simulate::{HostSide, Observed, Pace, Start};
+use crate::workload::BlockSet;
+
+/// Blocks read in at a time before a run.
+const PRIMED_AT_A_TIME: usize = 16;
+
+/// The longest request that puts blocks into the cache.
+const PIECE: u64 = 1 << 20;
+
+/// Runs pieces in a place, and knows which volumes it has filled.
+pub(super) struct Stage<'a> {
+    pub plan: &'a Plan,
+    pub place: &'a Place,
+    pub interrupt: &'a Interrupt,
+    filled: BTreeSet<String>,
+    pub notices: BTreeSet<String>,
+}
+
+/// A piece on a candidate's volume.
+struct Scene<'a> {
+    settings: Settings,
+    device_starts: Vec<u64>,
+    geometry: Geometry,
+    piece: &'a Piece,
+    volume: String,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(plan: &'a Plan, place: &'a Place, interrupt: &'a Interrupt) -> Self {
+        Self { plan, place, interrupt, filled: BTreeSet::new(), notices: BTreeSet::new() }
+    }
+
+    /// One run; nothing if interrupted meanwhile.
+    ///
+    /// # Errors
+    /// A volume that cannot be opened, filled or closed. Operations that fail are counted, not errors.
+    pub(super) async fn one(&mut self, slot: usize, number: usize, round: u32) -> Result<Option<OneRun>> {
+        let plan = self.plan;
+        let (piece, candidate) = (&plan.pieces[number], plan.candidate(slot));
+        let (settings, device_starts) = piece.tape.fit(&candidate.settings)?;
+        let (block_size, size) = (settings.volume.block_size.unwrap_or(0), settings.volume.size.unwrap_or(0));
+        let geometry = Geometry::new(block_size, size)?;
+        let found = piece.tape.found_blocks(geometry, &device_starts)?;
+        let mut volume = volume_name(&settings, number);
+        if found.count() == 0 {
+            // Nothing to fill, so each run gets a new volume: one that knows itself to be empty.
+            volume = format!("{volume}r{round}s{slot}");
+        }
+        let scene = Scene { settings, device_starts, geometry, piece, volume };
+        // The twin is the first under another name.
+        let start = &piece.starts[if slot + 1 == plan.slots() { 0 } else { slot }];
+        self.place.announce(scene.keys(self.place, &found, start)?).await?;
+        self.fill(&scene, &found).await?;
+        if self.interrupt.is_asked() {
+            return Ok(None);
+        }
+        self.play(&scene, start, (slot, number, round)).await
+    }
+
+    /// Puts in place what the piece finds, and what an earlier run of it has discarded.
+    async fn fill(&mut self, scene: &Scene<'_>, found: &BlockSet) -> Result<()> {
+        let (settings, volume) = (&scene.settings, &scene.volume);
+        if self.filled.insert(volume.clone()) {
+            run::prefill(self.place, settings, volume, found, self.interrupt).await?;
+        } else {
+            let gone = scene.discarded(found)?;
+            run::prefill(self.place, settings, volume, &gone, self.interrupt).await?;
+        }
+        Ok(())
+    }
+
+    async fn play(
+        &mut self,
+        scene: &Scene<'_>,
+        start: &Start,
+        (slot, number, round): (usize, usize, u32),
+    ) -> Result<Option<OneRun>> {
+        let place = self.place;
+        place.model_off();
+        let stack = place.open(&scene.settings, &scene.volume).await.context("cannot open the volume")?;
+        prime(&stack.volume(), start, scene.piece).await.context("cannot put the cache into its state")?;
+        place.model_on(self.plan.wanted.seed.wrapping_add(u64::from(round)));
+        let options = Options {
+            pace: match self.plan.wanted.cases[scene.piece.case].pace {
+                Pace::Schedule => replay::Pace::Schedule,
+                Pace::Closed { outstanding } => replay::Pace::Max { outstanding },
+            },
+            device_starts: scene.device_starts.clone(),
+            streams: scene.piece.tape.streams.clone(),
+            seed: CONTENT_SEED,
+        };
+        let mut host = HostSide::default();
+        let mut count = |op: &Op| host.count(op, scene.geometry);
+        let (before, throttled, begin, cpu) =
+            (Observed::of(&stack.stats(), place.counts()), place.throttled(), clock::now(), cpu_seconds());
+        let ops = scene.piece.tape.ops()?;
+        let measured = replay::replay(stack.volume(), ops, &options, self.interrupt, &mut count).await;
+        // Everything is stored by now; what closing asks of the store belongs to no operation.
+        let after = Observed::of(&stack.stats(), place.counts());
+        let ledger = after.since(&before, host, place.throttled() - throttled);
+        let elapsed = begin.elapsed().as_secs_f64().max(1e-9);
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let cpu_share = ((cpu_seconds() - cpu) / elapsed / cores as f64).clamp(0.0, 1.0);
+        let at_risk_bytes = stack.stats().block_cache.most_at_risk.get();
+        place.model_off();
+        let closed = stack.close().await;
+        let measured = measured?;
+        closed.context("cannot close the volume")?;
+        self.notices.extend(stack.notices().iter().cloned());
+        if measured.interrupted || self.interrupt.is_asked() {
+            return Ok(None);
+        }
+        Ok(Some(OneRun { slot, piece: number, measured, ledger, at_risk_bytes, cpu_share }))
+    }
+}
+
+impl Scene<'_> {
+    /// Every key that this run may store, so that no PUT of it waits for the disk.
+    fn keys(&self, place: &Place, found: &BlockSet, start: &Start) -> Result<Vec<String>> {
+        let naming = Naming::new(place.volume_prefix(&self.volume), self.settings.volume.block_hash_prefix);
+        let mut blocks: BTreeSet<u32> = found.iter().collect();
+        let size = u64::from(self.geometry.block_size());
+        blocks.extend(start.dirty.iter().map(|(at, _)| (at / size) as u32));
+        self.each_piece(|op, block, _| {
+            if op.kind == OpKind::Write {
+                blocks.insert(block.0);
+            }
+        })?;
+        let names = blocks.into_iter().map(|block| naming.key(BlockNumber(block)));
+        Ok(names.chain([naming.token_key(), naming.superblock_key()]).collect())
+    }
+
+    /// Of the blocks that are found, those that the piece deletes.
+    fn discarded(&self, found: &BlockSet) -> Result<BlockSet> {
+        let there: BTreeSet<u32> = found.iter().collect();
+        let mut gone = BlockSet::new(self.geometry.blocks());
+        self.each_piece(|op, block, whole| {
+            let deletes = op.kind == OpKind::Discard || op.kind == OpKind::Write && op.origin.is_zero();
+            if deletes && whole && there.contains(&block.0) {
+                gone.insert(block.0);
+            }
+        })?;
+        Ok(gone)
+    }
+
+    fn each_piece(&self, mut visit: impl FnMut(&Op, BlockNumber, bool)) -> Result<()> {
+        for op in self.piece.tape.ops()? {
+            let op = op?;
+            if op.len == 0 {
+                continue;
+            }
+            for piece in self.geometry.pieces(self.device_starts[op.device as usize] + op.offset, op.len) {
+                visit(&op, piece.block, piece.len == self.geometry.block_size());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads and writes what the cache is to hold, in the order in which it was used.
+async fn prime(volume: &Volume, start: &Start, piece: &Piece) -> Result<()> {
+    let pieces = |ranges: &[(u64, u64)]| {
+        let of_range = |(at, len): &(u64, u64)| {
+            let (at, len) = (*at, *len);
+            (0..len).step_by(PIECE as usize).map(move |from| (at + from, (len - from).min(PIECE)))
+        };
+        ranges.iter().flat_map(of_range).collect::<Vec<(u64, u64)>>()
+    };
+    let reads = stream::iter(pieces(&start.resident)).map(|(at, len)| volume.read(at, len as usize));
+    let mut reads = std::pin::pin!(reads.buffered(PRIMED_AT_A_TIME));
+    while let Some(read) = reads.next().await {
+        read?;
+    }
+    let compressibility = piece.tape.content.compressibility;
+    let mut content = Content::new(ContentProperties { compressibility, zero_share: 0.0 }, CONTENT_SEED);
+    let pool = Bytes::copy_from_slice(content.pool());
+    for (at, len) in pieces(&start.dirty) {
+        let part = content.part(len as usize);
+        volume.write(at, pool.slice(part)).await?;
+    }
+    Ok(())
+}
+
+/// Configurations that store blocks the same way share a volume and what was put in place on it.
+pub(super) fn volume_name(settings: &Settings, piece: usize) -> String {
+    let codec = format!("{:?}{:?}", settings.codec, settings.volume.block_hash_prefix);
+    let codec = codec
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    format!("p{piece}b{}c{:08x}", settings.volume.block_size.unwrap_or(0), codec & 0xffff_ffff)
+}
+
+/// CPU time of this process so far, in ticks of 10 ms; 0 where the kernel does not say.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Fields 14 and 15; the second one, the name, may hold spaces and ends with the last parenthesis.
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    let ticks: u64 = after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_told() {
+        let before = cpu_seconds();
+        let mut sum = 0u64;
+        while cpu_seconds() - before < 0.05 {
+            (0..1_000_000u64).for_each(|n| sum = sum.wrapping_mul(31).wrapping_add(n));
+        }
+        assert!(sum != 1);
+    }
+}

@@ -1,0 +1,159 @@
+//! Plans and real runs over a store in memory behind a model, and the judgement of both.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use s3b_engine::settings::{Location, Settings};
+use s3b_scenarios::{Op, OpKind};
+
+use super::*;
+use crate::budget::Budget;
+use crate::connection::Access;
+use crate::interrupt::Interrupt;
+use crate::model::shipped;
+use crate::outcome::Verdict;
+use crate::place::{Owner, Place};
+use crate::runs::{Description, RunDirectory};
+use crate::simulate::Found;
+
+/// Reads of 64 blocks of 64 KiB, and writes with flushes between.
+fn case() -> Case {
+    let mut ops = Vec::new();
+    for n in 0..64u64 {
+        ops.push(Op::new(n * 1_000_000, OpKind::Read, n << 16, 4096));
+        if n % 8 == 0 {
+            ops.push(Op::new(n * 1_000_000, OpKind::Write, n << 16, 65536));
+            ops.push(Op::new(n * 1_000_000, OpKind::Flush, 0, 0));
+        }
+    }
+    let tape = Arc::new(Tape::of_ops("t", ops, Found::WhatIsRead));
+    Case { workload: 0, tape, pace: Pace::Closed { outstanding: 2 }, weight: 1.0, expected_seconds: 0.0 }
+}
+
+fn candidate(configuration: usize, block_size: u64) -> Candidate {
+    let mut settings = Settings::default();
+    settings.volume.block_size = Some(block_size);
+    settings.block_cache.size = s3b_engine::settings::CacheSize::Blocks(64);
+    Candidate { configuration, settings }
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        candidates: vec![candidate(7, 65536), candidate(3, 16384)],
+        keep: Some(1),
+        cases: vec![case()],
+        goal: GoalKind::Throughput,
+        model: Some(Arc::new(shipped::standard())),
+        prices: PriceTable::standard(),
+        reader: Reader::Outside,
+        max_dollars: Some(0.5),
+        max_time: Duration::from_secs(600),
+        most_rounds: 4,
+        seed: 1,
+    }
+}
+
+async fn place(model: bool, owner: Owner) -> Place {
+    let settings = Settings { location: Location::Memory, ..Settings::default() };
+    let access = Access { settings, password: None, access_key: None };
+    Place::claim_for(&access, model.then(shipped::standard), owner).await.unwrap()
+}
+
+fn budget(cap: f64) -> Arc<Budget> {
+    Budget::new(PriceTable::standard(), Reader::Outside, Some(cap))
+}
+
+#[test]
+fn a_plan_names_its_worst_case_and_keeps_within_its_bounds() {
+    let stop = AtomicBool::new(false);
+    let all = plan(wanted(), &stop).unwrap();
+    assert_eq!((all.rounds, all.wanted.candidates.len(), all.left_out.len()), (4, 2, 0));
+    assert!(all.dollars > 5.0 * all.round_dollars && all.dollars < 0.5, "{}", all.dollars);
+    assert!(all.text().contains(&format!("${:.4}", all.dollars)), "{}", all.text());
+    // Money for one round and the control: fewer rounds; for less: nothing is sent at all.
+    let one_round = all.dollars - 3.0 * all.round_dollars;
+    let fewer = plan(Wanted { max_dollars: Some(one_round * 1.001), ..wanted() }, &stop).unwrap();
+    assert!(fewer.rounds == 1 && fewer.dollars <= one_round * 1.001);
+    let refused = plan(Wanted { max_dollars: Some(0.000_1), ..wanted() }, &stop).err().unwrap().to_string();
+    assert!(refused.contains("--max-cost 0.0001 is too little") && refused.contains("--sim-only"), "{refused}");
+    let third = Wanted { candidates: [wanted().candidates, vec![candidate(9, 4096)]].concat(), ..wanted() };
+    let left = plan(Wanted { max_dollars: Some(one_round * 1.001), ..third }, &stop).unwrap();
+    assert_eq!((left.left_out.clone(), left.wanted.keep), (vec![9], Some(1)), "the last goes first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
+    let stop = AtomicBool::new(false);
+    let plan = plan(Wanted { most_rounds: 2, ..wanted() }, &stop).unwrap();
+    let budget = budget(0.5);
+    let dir = tempfile::tempdir().unwrap();
+    let description = Description { id: "aa".into(), ..Description::default() };
+    let run_directory = Arc::new(RunDirectory::create_in(dir.path(), description).unwrap());
+    let place = place(true, Owner { run: Some(run_directory.clone()), budget: Some(budget.clone()) }).await;
+    let keep = Keep { run: Some(&run_directory), earlier: Vec::new() };
+    let mut steps = Vec::new();
+    let confirmed = run(&plan, &place, keep, &Interrupt::default(), &mut |step| steps.push(step)).await.unwrap();
+    assert_eq!(confirmed.stopped, None);
+    // Two rounds of three, and the control.
+    assert_eq!((steps.len(), confirmed.rounds.len(), confirmed.losses[0].len()), (7, 3, 2));
+    assert!(budget.dollars() <= plan.dollars, "{} of {}", budget.dollars(), plan.dollars);
+    assert_eq!(place.clean().await.left, 0);
+    for (slot, predicted) in plan.predicted.iter().enumerate() {
+        let (found, said) = (&confirmed.measured[slot][0], &predicted[0]);
+        assert_eq!((found.read.ops, found.write.ops, found.runs), (64, 8, 2));
+        assert_eq!(found.ledger.store.puts, said.ledger.store.puts, "slot {slot}");
+    }
+    // Four times as many GETs behind the same latency.
+    assert_eq!(confirmed.best, Some(0));
+    assert!(confirmed.differences[0].other == 3 && confirmed.hold_out.is_some() && confirmed.noise_floor.is_some());
+    let judged = judge(&plan, &confirmed);
+    assert!(
+        judged
+            .trust
+            .confirmations
+            .iter()
+            .any(|row| row.metric == "puts" && row.configuration == 7 && row.within_bounds)
+    );
+    // What was kept is not run again, and comes to the same.
+    drop(place);
+    let description = run_directory.description.clone();
+    drop(run_directory);
+    let (_again, records) = RunDirectory::resume_in(dir.path(), "aa", &description).unwrap();
+    let earlier: Vec<Round> = records
+        .into_iter()
+        .filter_map(|record| if let crate::runs::Record::Round(round) = record { Some(round) } else { None })
+        .collect();
+    let place = self::place(true, Owner::default()).await;
+    let keep = Keep { run: None, earlier };
+    let resumed =
+        run(&plan, &place, keep, &Interrupt::default(), &mut |_| panic!("nothing is left to run")).await.unwrap();
+    assert_eq!((resumed.measured, resumed.losses), (confirmed.measured, confirmed.losses));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_meets_its_cap_ends_with_what_it_has() {
+    let plan = plan(wanted(), &AtomicBool::new(false)).unwrap();
+    // A cap that the plan does not know of, in the middle of the second round.
+    let budget = budget(plan.round_dollars * 0.6);
+    let place = place(false, Owner { run: None, budget: Some(budget.clone()) }).await;
+    let confirmed = run(&plan, &place, Keep::default(), &Interrupt::default(), &mut |_| {}).await.unwrap();
+    assert_eq!(confirmed.stopped.as_deref(), Some("out of money"));
+    assert!(budget.dollars() <= budget.cap().unwrap());
+    assert_eq!(place.clean().await.left, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_wrong_is_not_trusted() {
+    let plan = plan(Wanted { most_rounds: 1, ..wanted() }, &AtomicBool::new(false)).unwrap();
+    // In memory, without the latencies of the model.
+    let place = place(false, Owner::default()).await;
+    let confirmed = run(&plan, &place, Keep::default(), &Interrupt::default(), &mut |_| {}).await.unwrap();
+    let judged = judge(&plan, &confirmed);
+    assert!(!judged.trusted && judged.trust.verdict == Verdict::ModelNotTrusted, "{:?}", judged.trust);
+    let interrupt = Interrupt::default();
+    interrupt.ask();
+    let nothing = run(&plan, &place, Keep::default(), &interrupt, &mut |_| {}).await.unwrap();
+    assert_eq!((nothing.stopped.as_deref(), nothing.best), (Some("interrupted"), None));
+    assert!(!judge(&plan, &nothing).trusted);
+    place.clean().await;
+}

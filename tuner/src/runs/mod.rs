@@ -1,0 +1,418 @@
+//! The journal of a run on this machine: what it is, every key it may have stored, its results as they come.
+//!
+//! ```text
+//! $XDG_STATE_HOME/s3b/runs/ID/   run.json  lock  keys.log  results.jsonl  outcome.json
+//! ```
+//!
+//! Written for the day the run is killed: `clean` then deletes exactly the keys noted here, `--resume` goes on after the
+//! last whole result. Holds no secret. Never deletes the journal of a run that left objects behind.
+
+pub mod clean;
+pub mod keys;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use s3b_engine::settings::{Location, Settings};
+use serde::{Deserialize, Serialize};
+
+use self::keys::KeyLog;
+use crate::confirm::Round;
+use crate::outcome::{Figures, Outcome, StoreLedger};
+
+const RUN: &str = "run.json";
+const LOCK: &str = "lock";
+const RESULTS: &str = "results.jsonl";
+const OUTCOME: &str = "outcome.json";
+
+/// Where a run keeps its objects, without secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    pub bucket: Option<String>,
+    pub directory: Option<PathBuf>,
+    /// Before the run's own prefix.
+    pub prefix: String,
+    pub base_url: Option<String>,
+    pub region: Option<String>,
+}
+
+impl Whereabouts {
+    /// Those of a mount's settings.
+    pub fn of(settings: &Settings) -> Self {
+        let (bucket, directory) = match &settings.location {
+            Location::Memory => (None, None),
+            Location::Bucket(name) => (Some(name.clone()), None),
+            // The same place wherever `clean` is called.
+            Location::Directory(path) => (None, Some(fs::canonicalize(path).unwrap_or_else(|_| path.clone()))),
+        };
+        let (prefix, s3) = (settings.volume.prefix.clone(), &settings.s3);
+        Self { bucket, directory, prefix, base_url: s3.base_url.clone(), region: s3.region.clone() }
+    }
+
+    /// For people.
+    pub fn describe(&self) -> String {
+        match (&self.bucket, &self.directory) {
+            (Some(bucket), _) => format!("s3://{bucket}/{}", self.prefix),
+            (None, Some(directory)) => directory.display().to_string(),
+            (None, None) => "memory".into(),
+        }
+    }
+}
+
+/// What a run is: `run.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// Hex digits; names the run, and its marker object in the store.
+    pub id: String,
+    /// RFC 3339, UTC.
+    pub started: String,
+    pub version: String,
+    /// As typed, secrets left out.
+    pub command: Vec<String>,
+    pub place: Whereabouts,
+    /// What results depend on, by name: options, hashes of workloads and of the model. Equal: results may be reused.
+    pub depends_on: BTreeMap<String, String>,
+}
+
+impl Description {
+    /// A new run of this command, here and now.
+    ///
+    /// # Errors
+    /// This machine's clock is before 1970 or beyond the year 9999.
+    pub fn new(command: Vec<String>, settings: &Settings, depends_on: BTreeMap<String, String>) -> Result<Self> {
+        let now = jiff::Timestamp::try_from(s3b_engine::clock::wall()).context("this machine's clock")?;
+        Ok(Self {
+            id: format!("{:012x}", rand::random::<u64>() >> 16),
+            started: format!("{now:.0}"),
+            version: env!("CARGO_PKG_VERSION").into(),
+            command,
+            place: Whereabouts::of(settings),
+            depends_on,
+        })
+    }
+}
+
+/// One line of `results.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// One configuration over one workload, in virtual time.
+    Simulated { configuration: usize, workload: usize, figures: Box<Figures> },
+    /// A whole round of real runs.
+    Round(Round),
+    /// Everything issued to the store so far.
+    Spent(StoreLedger),
+}
+
+/// The directory of a run under way. Others see that it is alive until this is dropped.
+pub struct RunDirectory {
+    pub description: Description,
+    path: PathBuf,
+    results: Mutex<File>,
+    /// Held, never read.
+    _lock: File,
+}
+
+impl RunDirectory {
+    /// Begins a journal below [`directory_of_runs`].
+    ///
+    /// # Errors
+    /// Names the path: no room, not allowed.
+    pub fn create(description: Description) -> Result<Self> {
+        Self::create_in(&directory_of_runs()?, description)
+    }
+
+    /// # Errors
+    /// As [`RunDirectory::create`].
+    pub fn create_in(runs: &Path, description: Description) -> Result<Self> {
+        let path = runs.join(&description.id);
+        let making = || format!("cannot make {}; set XDG_STATE_HOME to a directory with room", path.display());
+        // What was run where is nobody else's business.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(runs).with_context(making)?;
+        fs::DirBuilder::new().mode(0o700).create(&path).with_context(making)?;
+        let lock = lock_file(&path)?;
+        // Whoever lists runs at this moment lets it go at once.
+        lock.lock().with_context(making)?;
+        let text = serde_json::to_string_pretty(&description)?;
+        fs::write(path.join(RUN), text).with_context(|| format!("cannot write {}", path.join(RUN).display()))?;
+        Ok(Self { results: Mutex::new(results_file(&path)?), description, path, _lock: lock })
+    }
+
+    /// Goes on with a run that was stopped or killed. Answers also what it had, as it came; rounds in order.
+    ///
+    /// # Errors
+    /// No such run, one that is alive, or one whose results depend on other things than `now`: named, with both values.
+    pub fn resume(id: &str, now: &Description) -> Result<(Self, Vec<Record>)> {
+        Self::resume_in(&directory_of_runs()?, id, now)
+    }
+
+    /// # Errors
+    /// As [`RunDirectory::resume`].
+    pub fn resume_in(runs: &Path, id: &str, now: &Description) -> Result<(Self, Vec<Record>)> {
+        let found = find(runs, id)?;
+        let path = found.path;
+        let Some(lock) = lock(&path)? else {
+            bail!("--resume={id}: that run is still alive; wait for it, or stop it first");
+        };
+        let before = found.description.with_context(|| format!("--resume={id}: {RUN} cannot be read; start anew"))?;
+        differences(&before, now).with_context(|| format!("--resume={id}"))?;
+        let records = read_results(&path)?;
+        Ok((Self { results: Mutex::new(results_file(&path)?), description: before, path, _lock: lock }, records))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a result; on disk when this returns.
+    ///
+    /// # Errors
+    /// Full disk and the like. What was there before stays readable.
+    pub fn note(&self, record: &Record) -> Result<()> {
+        let line = serde_json::to_string(record)? + "\n";
+        let mut file = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
+        written.with_context(|| format!("cannot note a result in {}", self.path.join(RESULTS).display()))
+    }
+
+    /// Keeps the outcome: the run is finished.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::note`].
+    pub fn finish(&self, outcome: &Outcome) -> Result<()> {
+        let path = self.path.join(OUTCOME);
+        let text = serde_json::to_string_pretty(outcome)? + "\n";
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Forgets a run that has nothing to tell and left nothing behind; one that left something stays.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn forget(&self) -> Result<()> {
+        if !keys::read(&self.path)?.is_empty() {
+            return Ok(());
+        }
+        fs::remove_dir_all(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+    }
+
+    /// The log of keys, and what it holds already.
+    pub(crate) fn keys(&self) -> Result<(KeyLog, BTreeSet<String>)> {
+        Ok((KeyLog::open(&self.path)?, keys::read(&self.path)?))
+    }
+
+    /// What could not be deleted when the run cleaned up.
+    pub(crate) fn left(&self, keys: &BTreeSet<String>) -> Result<()> {
+        keys::replace(&self.path, keys)
+    }
+}
+
+/// What a run depended on against what it would depend on now.
+fn differences(before: &Description, now: &Description) -> Result<()> {
+    let same_place = before.place == now.place;
+    let names: BTreeSet<&String> = before.depends_on.keys().chain(now.depends_on.keys()).collect();
+    let differs = names.into_iter().find(|name| before.depends_on.get(*name) != now.depends_on.get(*name));
+    if !same_place {
+        let (was, is) = (before.place.describe(), now.place.describe());
+        bail!("that run worked in {was}, not in {is}; give the same arguments, or start anew without --resume");
+    }
+    if let Some(name) = differs {
+        let value = |of: &Description| of.depends_on.get(name).map_or("nothing", String::as_str).to_owned();
+        let (was, is) = (value(before), value(now));
+        bail!("{name} was {was} and is {is} now; give the same arguments, or start anew without --resume");
+    }
+    if before.version != now.version {
+        bail!("that run was of version {}, this is {}; start anew without --resume", before.version, now.version);
+    }
+    Ok(())
+}
+
+/// A run found on disk.
+pub struct Found {
+    pub id: String,
+    pub path: PathBuf,
+    /// `None`: killed before it was written, or damaged.
+    pub description: Option<Description>,
+    pub state: State,
+    /// Objects that may be left in the store.
+    pub left: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Alive,
+    /// It has an outcome.
+    Finished,
+    /// Killed, interrupted or failed.
+    Stopped,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// `$XDG_STATE_HOME/s3b/runs`, or `~/.local/state/s3b/runs`.
+///
+/// # Errors
+/// Neither variable is set.
+pub fn directory_of_runs() -> Result<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    let state = state.context("where to keep the journal of runs? Set XDG_STATE_HOME or HOME to an absolute path")?;
+    Ok(state.join("s3b/runs"))
+}
+
+/// All runs, the latest last.
+///
+/// # Errors
+/// The file system's; no directory at all is no runs.
+pub fn all(runs: &Path) -> Result<Vec<Found>> {
+    let entries = match fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", runs.display())),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot read {}", runs.display()))?;
+        if entry.path().is_dir() {
+            found.push(look(&entry.path())?);
+        }
+    }
+    let started = |one: &Found| one.description.as_ref().map(|description| description.started.clone());
+    found.sort_by_key(|one| (started(one), one.id.clone()));
+    Ok(found)
+}
+
+/// The run whose id begins with `id`.
+///
+/// # Errors
+/// None, or several.
+pub fn find(runs: &Path, id: &str) -> Result<Found> {
+    let mut found: Vec<Found> = all(runs)?.into_iter().filter(|one| one.id.starts_with(id)).collect();
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => bail!("no run {id} in {}; `s3b-tuner runs` lists them", runs.display()),
+        _ => bail!("{id} may be {} or {}; give more digits", found[0].id, found[1].id),
+    }
+}
+
+fn look(path: &Path) -> Result<Found> {
+    let text = fs::read_to_string(path.join(RUN)).ok();
+    let description = text.and_then(|text| serde_json::from_str(&text).ok());
+    let state = match lock(path)? {
+        None => State::Alive,
+        Some(_) if path.join(OUTCOME).exists() => State::Finished,
+        Some(_) => State::Stopped,
+    };
+    let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Found { id, path: path.to_owned(), description, state, left: keys::read(path)?.len() as u64 })
+}
+
+/// The lock that says a run is alive; the kernel lets it go however the process ends. `None`: another holds it.
+fn lock(path: &Path) -> Result<Option<File>> {
+    let file = lock_file(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+fn lock_file(path: &Path) -> Result<File> {
+    let name = path.join(LOCK);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&name);
+    file.with_context(|| format!("cannot open {}", name.display()))
+}
+
+fn results_file(path: &Path) -> Result<File> {
+    let name = path.join(RESULTS);
+    let whole = whole_lines(&fs::read(&name).unwrap_or_default()) as u64;
+    let file = OpenOptions::new().append(true).create(true).open(&name);
+    let file = file.with_context(|| format!("cannot open {}", name.display()))?;
+    // A line cut off by a crash or a full disk would spoil the next one.
+    file.set_len(whole).with_context(|| format!("cannot mend {}", name.display()))?;
+    Ok(file)
+}
+
+fn whole_lines(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+}
+
+fn read_results(path: &Path) -> Result<Vec<Record>> {
+    let name = path.join(RESULTS);
+    let bytes = fs::read(&name).unwrap_or_default();
+    let text = std::str::from_utf8(&bytes[..whole_lines(&bytes)]).with_context(|| name.display().to_string())?;
+    let record = |(number, line): (usize, &str)| {
+        serde_json::from_str(line).with_context(|| format!("{}: line {}", name.display(), number + 1))
+    };
+    text.lines().enumerate().map(record).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description(id: &str, started: &str) -> Description {
+        let depends_on = [("--seed".to_owned(), "1".to_owned())].into();
+        Description { id: id.into(), started: started.into(), depends_on, ..Description::default() }
+    }
+
+    fn simulated(configuration: usize) -> Record {
+        Record::Simulated { configuration, workload: 0, figures: Box::default() }
+    }
+
+    #[test]
+    fn a_run_is_alive_until_it_ends_and_goes_on_where_it_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = description("aa01", "2026-11-01T00:00:00Z");
+        let run = RunDirectory::create_in(dir.path(), first.clone()).unwrap();
+        RunDirectory::create_in(dir.path(), description("aa02", "2026-11-02T00:00:00Z")).unwrap();
+        run.note(&simulated(7)).unwrap();
+        let states: Vec<_> = all(dir.path()).unwrap().iter().map(|one| (one.id.clone(), one.state)).collect();
+        assert_eq!(states, [("aa01".into(), State::Alive), ("aa02".into(), State::Stopped)]);
+        assert!(RunDirectory::resume_in(dir.path(), "aa01", &first).err().unwrap().to_string().contains("alive"));
+        let several = find(dir.path(), "aa").err().unwrap().to_string();
+        assert!(several.contains("aa01 or aa02"), "{several}");
+        let path = run.path().to_owned();
+        drop(run);
+        // As a crash leaves it.
+        let torn = fs::read_to_string(path.join(RESULTS)).unwrap() + "{\"simulated\":{\"con";
+        fs::write(path.join(RESULTS), torn).unwrap();
+        let (again, records) = RunDirectory::resume_in(dir.path(), "aa01", &first).unwrap();
+        assert!(matches!(&records[..], [Record::Simulated { configuration: 7, .. }]));
+        again.note(&simulated(8)).unwrap();
+        drop(again);
+        assert_eq!(RunDirectory::resume_in(dir.path(), "aa01", &first).unwrap().1.len(), 2);
+    }
+
+    #[test]
+    fn other_arguments_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = description("aa01", "2026-11-01T00:00:00Z");
+        drop(RunDirectory::create_in(dir.path(), first.clone()).unwrap());
+        let refused =
+            |now: Description| format!("{:#}", RunDirectory::resume_in(dir.path(), "aa", &now).err().unwrap());
+        let mut other = first.clone();
+        other.depends_on.insert("--seed".into(), "2".into());
+        let text = refused(other);
+        assert!(text.contains("--seed was 1 and is 2"), "{text}");
+        let mut other = first.clone();
+        other.place.bucket = Some("theirs".into());
+        let text = refused(other);
+        assert!(text.contains("s3://theirs/"), "{text}");
+        assert!(find(dir.path(), "bb").err().unwrap().to_string().contains("s3b-tuner runs"));
+        assert!(all(&dir.path().join("none")).unwrap().is_empty());
+    }
+}
