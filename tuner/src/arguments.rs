@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use s3b_engine::settings::parse;
+use s3b_scenarios::size::Size;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PaceName {

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use s3b_scenarios::size::Size;
 
 use crate::commands;
 
@@ -38,6 +37,7 @@ pub enum Command {
     Mrc(commands::mrc::Mrc),
     Probe(commands::probe::Probe),
     Doctor(commands::doctor::Doctor),
+    Cost(commands::cost::Cost),
 }
 
 impl Command {
@@ -54,6 +54,7 @@ impl Command {
             Self::Mrc(args) => commands::mrc::mrc(args).await,
             Self::Probe(args) => commands::probe::probe(args).await,
             Self::Doctor(args) => commands::doctor::doctor(args).await,
+            Self::Cost(args) => commands::cost::cost(args).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command: its arguments, and what it does with them.
 
 pub mod convert;
+pub mod cost;
 pub mod doctor;
 pub mod inspect;
 pub mod mrc;

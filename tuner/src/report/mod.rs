@@ -1,6 +1,7 @@
 //! Results for people (text) and programs (JSON).
 
 pub mod config;
+pub mod cost;
 pub mod inspect;
 pub mod mrc;
 pub mod numbers;
