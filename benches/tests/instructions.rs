@@ -14,10 +14,7 @@ fn operations_cost_the_instructions_of_the_baseline() {
     let compared = Baseline::load().unwrap().ok_or_else(|| format!("no {}", Baseline::path().display()));
     let compared = compared.and_then(|baseline| complaints(&now, &baseline).map_err(|why| why.to_string()));
     match compared {
-        Ok(complaints) => {
-            let lines: Vec<String> = complaints.into_iter().map(|complaint| complaint.0).collect();
-            assert!(lines.is_empty(), "{}\nIf that is meant to be: {REWRITE}", lines.join("\n"));
-        }
+        Ok(lines) => assert!(lines.is_empty(), "{}\nIf that is meant to be: {REWRITE}", lines.join("\n")),
         // Counts of another compiler or C library say nothing; that is no failure, in CI neither. Past libtest's
         // capture, which would hide it.
         Err(why) => {

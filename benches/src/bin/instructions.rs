@@ -37,7 +37,7 @@ fn main() -> Result<ExitCode> {
         Err(why) => println!("NOT COMPARED: {why}"),
         Ok(complaints) if complaints.is_empty() => println!("as in the baseline"),
         Ok(complaints) => {
-            complaints.iter().for_each(|complaint| println!("{}", complaint.0));
+            complaints.iter().for_each(|complaint| println!("{complaint}"));
             println!("If that is meant to be: {REWRITE}");
             return Ok(ExitCode::FAILURE);
         }

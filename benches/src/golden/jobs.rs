@@ -95,7 +95,7 @@ const K: u64 = 1 << 10;
 const M: u64 = 1 << 20;
 
 /// See the module.
-pub const JOBS: [Golden; 14] = [
+pub static JOBS: [Golden; 14] = [
     golden("oltp-64k", "oltp", [64 * K, 128 * M], 32, 250),
     golden("oltp-8k-small-cache", "oltp", [8 * K, 8 * M], 16, 1000),
     golden("oltp-256k-closed", "oltp", [256 * K, 256 * M], 64, 5000).closed(32),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
-use s3b_tuner::simulate::{Ended, many};
+use s3b_tuner::simulate::{Ended, Simulated, many};
 use sha2::{Digest, Sha256};
 
 pub use self::jobs::{Golden, JOBS};
@@ -38,7 +38,7 @@ pub fn run() -> Result<Vec<Record>> {
     let jobs = JOBS.iter().map(Golden::job).collect::<Result<Vec<_>>>()?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let results = many(&jobs, cores, &mut |_| {}, &AtomicBool::new(false));
-    let of = |(golden, result): (&Golden, Option<Result<_>>)| -> Result<Record> {
+    let of = |(golden, result): (&Golden, Option<Result<Simulated>>)| -> Result<Record> {
         let simulated = result.with_context(|| format!("{} was not run", golden.name))?;
         let simulated = simulated.with_context(|| golden.name.to_owned())?;
         ensure!(simulated.ended == Ended::Whole, "{} did not run to its end", golden.name);
