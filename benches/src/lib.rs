@@ -3,6 +3,8 @@
 
 pub mod contestants;
 pub mod fio;
+pub mod golden;
+pub mod instructions;
 pub mod kernel;
 pub mod local;
 pub mod pairs;

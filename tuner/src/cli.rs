@@ -42,6 +42,7 @@ pub enum Command {
     Compare(commands::compare::Compare),
     Runs(commands::runs::Runs),
     Clean(commands::clean::Clean),
+    Cost(commands::cost::Cost),
 }
 
 impl Command {
@@ -63,6 +64,7 @@ impl Command {
             Self::Compare(args) => commands::compare::compare(args),
             Self::Runs(args) => commands::runs::runs(args),
             Self::Clean(args) => commands::clean::clean(args).await,
+            Self::Cost(args) => commands::cost::cost(args).await,
         }
     }
 }

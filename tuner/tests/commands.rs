@@ -336,3 +336,29 @@ fn miss_ratio_curves_are_drawn_and_told() {
         );
     }
 }
+
+#[test]
+fn a_bill_is_broken_down_by_a_table_of_ones_own() {
+    let home = tempfile::tempdir().unwrap();
+    let shown = run(home.path(), &["cost", "--show"]);
+    let table = String::from_utf8_lossy(&shown.stdout).replace("put-per-1000 = 0.005", "put-per-1000 = 0.5");
+    std::fs::write(home.path().join("prices.toml"), table).unwrap();
+    std::fs::write(home.path().join("s3b.toml"), "block-size = \"64k\"\nblock-cache-size = \"8m\"\n").unwrap();
+    let simulate = ["cost", "random-mix", "--config", "s3b.toml", "--stored", "100g", "--format", "json"];
+    let list = json(&run(home.path(), &simulate));
+    let own = json(&run(home.path(), &[&simulate[..], &["--prices", "prices.toml", "--in-region"]].concat()));
+    let dollars = |bill: &Value, line: &str| bill["dollars_per_month"][line].as_f64().unwrap();
+    assert!((dollars(&own, "puts") / dollars(&list, "puts") - 100.0).abs() < 1e-6, "{own}");
+    assert!(dollars(&list, "transfer") > 0.0 && dollars(&own, "transfer") == 0.0, "{own}");
+    assert!((dollars(&list, "storage") - 100.0 * 1.073_741_824 * 0.023).abs() < 1e-9, "{list}");
+    assert!(list["store"]["puts"].as_u64().unwrap() > 0);
+    // Plain arithmetic, in words.
+    let args = ["cost", "--puts", "2000000", "--gets", "1000000", "--storage-class", "STANDARD_IA", "--block-size=4k"];
+    let output = run(home.path(), &args);
+    let text = String::from_utf8_lossy(&output.stdout);
+    for part in ["2,000,000", "$10.00", "$0.40", "$10.40", "128 KB and 30 days", "2026-11", "--stored"] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}{}", stderr(&output));
+    }
+    let nothing = run(home.path(), &["cost"]);
+    assert!(!nothing.status.success() && stderr(&nothing).contains("cost oltp"), "{}", stderr(&nothing));
+}

@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod clean;
 pub mod convert;
+pub mod cost;
 pub mod doctor;
 pub mod explain;
 pub mod inspect;

@@ -5,6 +5,7 @@ pub mod config;
 pub mod csv;
 pub mod explain;
 pub mod html;
+pub mod cost;
 pub mod inspect;
 pub mod json;
 pub mod ledger;
