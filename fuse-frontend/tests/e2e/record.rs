@@ -168,7 +168,7 @@ fn a_full_disk_and_a_killed_mount_leave_readable_traces() {
     until(LONG, "a frame in the file", || (trace.metadata().unwrap().len() > header).then_some(())).unwrap();
     volume.crash().unwrap();
     let (ops, notices) = read(&trace);
-    assert!(ops.len() > 100 && ops.iter().all(|op| op.kind == OpKind::Read && op.len == 4096), "{}", ops.len());
+    assert!(ops.len() > 100 && ops[..100].iter().all(|op| op.kind == OpKind::Read && op.len == 4096), "{}", ops.len());
     assert!(notices.iter().any(|notice| notice.contains("not ended") || notice.contains("torn")), "{notices:?}");
 }
 
