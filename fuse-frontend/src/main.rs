@@ -16,6 +16,7 @@ mod mount;
 mod mount_point;
 mod parts;
 mod presence;
+mod record;
 mod signals;
 mod stats_file;
 mod umount;

@@ -22,14 +22,18 @@ use crate::cli::kernel_options::KernelOptions;
 use crate::daemon::{self, Starting};
 use crate::filesystem::{Identity, Look, VolumeFilesystem};
 use crate::presence::Presence;
+use crate::record::{Counts, Recording};
 use crate::signals::{GaveUp, Signals};
 use crate::stats_file::{self, Sections};
 use crate::umount::{How, unmount};
-use crate::{logging, mount_point, parts, presence};
+use crate::{logging, mount_point, parts, presence, record};
 
 /// Mounts and serves until unmounted. In the background unless asked otherwise; then only the child returns from here.
 pub fn run(mut request: Request, mountpoint: &Path) -> Result<()> {
     let mountpoint = mount_point::check(mountpoint)?;
+    if let Some(path) = &request.options.record {
+        record::check(path)?;
+    }
     let parts = parts::assemble(&request)?;
     make_absolute(&mut request);
     let starting = if request.options.foreground {
@@ -109,6 +113,7 @@ fn make_absolute(request: &mut Request) {
         &mut settings.s3.cacert,
         &mut settings.s3.credentials.access_file,
         &mut request.options.stats_file_mirror,
+        &mut request.options.record,
     ];
     for path in paths.into_iter().flatten() {
         if let Ok(absolute) = std::path::absolute(&path) {
@@ -126,7 +131,7 @@ fn serve(
     starting: Starting,
 ) -> Result<()> {
     let mounted = mount(request, mountpoint, stack, runtime);
-    let (session, over) = match mounted {
+    let Mounted { session, over, recording } = match mounted {
         Ok(mounted) => mounted,
         Err(error) => {
             if let Err(closing) = runtime.block_on(stack.close()) {
@@ -153,7 +158,7 @@ fn serve(
     starting.up();
     let outcome = runtime.block_on(async {
         let mirror = request.options.stats_file_mirror.clone().map(|path| {
-            let sections = Sections::of(&request.settings);
+            let sections = Sections::of(&request.settings, recording.as_ref().map(Recording::counts));
             tokio::spawn(stats_file::mirror(stack.stats(), sections, path, request.options.stats_file_mirror_interval))
         });
         let outcome = until_stored(mountpoint, stack, signals, over).await;
@@ -162,6 +167,9 @@ fn serve(
         }
         outcome
     });
+    if let Some(recording) = recording {
+        recording.finish();
+    }
     if let Ok(presence) = presence {
         presence.finish(&outcome);
     }
@@ -226,22 +234,35 @@ async fn leave(mountpoint: &Path) {
     }
 }
 
-fn mount(
-    request: &Request,
-    mountpoint: &Path,
-    stack: &Stack,
-    runtime: &Runtime,
-) -> Result<(fuser::BackgroundSession, oneshot::Receiver<()>)> {
-    let (over, ended) = oneshot::channel();
-    let look = look(request);
-    let filesystem = VolumeFilesystem::new(stack.volume(), stack.stats(), runtime.handle().clone(), look, over);
-    let config = config(request);
-    let session = Session::new(filesystem, mountpoint, &config).and_then(Session::spawn);
-    let session = session.map_err(|e| cannot_mount(mountpoint, &request.kernel, &e))?;
-    Ok((session, ended))
+/// What is up while the volume is mounted.
+struct Mounted {
+    session: fuser::BackgroundSession,
+    /// Heard from when the session is over.
+    over: oneshot::Receiver<()>,
+    recording: Option<Recording>,
 }
 
-fn look(request: &Request) -> Look {
+fn mount(request: &Request, mountpoint: &Path, stack: &Stack, runtime: &Runtime) -> Result<Mounted> {
+    let options = &request.options;
+    let record = |path: &PathBuf| Recording::start(path, options.record_max_size, stack.volume().geometry());
+    let recording = options.record.as_ref().map(record).transpose()?;
+    let (over, ended) = oneshot::channel();
+    let look = look(request, recording.as_ref().map(Recording::counts));
+    let recorder = recording.as_ref().map(Recording::intake);
+    let volume = (stack.volume(), stack.stats());
+    let filesystem = VolumeFilesystem::new(volume, runtime.handle().clone(), look, recorder, over);
+    match Session::new(filesystem, mountpoint, &config(request)).and_then(Session::spawn) {
+        Ok(session) => Ok(Mounted { session, over: ended, recording }),
+        Err(e) => {
+            if let Some(recording) = recording {
+                recording.abandon();
+            }
+            Err(cannot_mount(mountpoint, &request.kernel, &e))
+        }
+    }
+}
+
+fn look(request: &Request, recording: Option<Arc<Counts>>) -> Look {
     let options = &request.options;
     let read_only = request.settings.volume.read_only;
     Look {
@@ -253,7 +274,7 @@ fn look(request: &Request) -> Look {
             gid: request.kernel.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
             file_mode: options.file_mode.unwrap_or(if read_only { 0o400 } else { 0o600 }),
         },
-        sections: Sections::of(&request.settings),
+        sections: Sections::of(&request.settings, recording),
     }
 }
 

@@ -11,21 +11,26 @@ use s3b_engine::clock;
 use s3b_engine::settings::{CacheSize, Settings};
 use s3b_engine::stats::{Counter, Stats, TimeCounter};
 
+use crate::record::Counts;
+
 /// Which sections the mount has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Sections {
     /// A network store; s3backer shows no http section in test mode.
     pub http: bool,
     pub block_cache: bool,
     pub md5_cache: bool,
+    /// Of `--record`.
+    pub recording: Option<Arc<Counts>>,
 }
 
 impl Sections {
-    pub fn of(settings: &Settings) -> Self {
+    pub fn of(settings: &Settings, recording: Option<Arc<Counts>>) -> Self {
         Self {
             http: matches!(settings.location, s3b_engine::settings::Location::Bucket(_)),
             block_cache: !matches!(settings.block_cache.size, CacheSize::Blocks(0) | CacheSize::Bytes(0)),
             md5_cache: settings.md5_cache.size > 0,
+            recording,
         }
     }
 }
@@ -65,7 +70,7 @@ fn share(part: u64, whole: u64) -> f64 {
 }
 
 /// The whole text.
-pub fn text(stats: &Stats, sections: Sections) -> String {
+pub fn text(stats: &Stats, sections: &Sections) -> String {
     let mut out = Text(String::with_capacity(4096));
     if sections.http {
         http(&mut out, stats);
@@ -144,7 +149,7 @@ fn block_cache(out: &mut Text, stats: &Stats) {
 }
 
 /// What s3backer does not count.
-fn ours(out: &mut Text, stats: &Stats, sections: Sections) {
+fn ours(out: &mut Text, stats: &Stats, sections: &Sections) {
     let http = &stats.http;
     out.count("s3b_heads", &http.heads);
     out.count("s3b_lists", &http.lists);
@@ -166,6 +171,12 @@ fn ours(out: &mut Text, stats: &Stats, sections: Sections) {
         out.count("s3b_cache_pressure_waits", &cache.pressure_waits);
         out.count("s3b_cache_copied_bytes", &cache.copied_bytes);
     }
+    if let Some(recording) = &sections.recording {
+        out.count("s3b_recorded_ops", &recording.ops);
+        out.count("s3b_recorded_bytes", &recording.bytes);
+        out.count("s3b_record_dropped_ops", &recording.dropped);
+        out.count("s3b_record_full", &recording.full);
+    }
 }
 
 /// Copies the stats to `path` every `interval`, until dropped or an error stops it. A file that vanished between two
@@ -176,7 +187,7 @@ pub async fn mirror(stats: Arc<Stats>, sections: Sections, path: PathBuf, interv
         if written && !path.exists() {
             stats.reset();
         }
-        let text = text(&stats, sections);
+        let text = text(&stats, &sections);
         let target = path.clone();
         let done = tokio::task::spawn_blocking(move || replace(&target, &text)).await;
         if let Ok(Err(e)) = done {
@@ -199,7 +210,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: Sections = Sections { http: true, block_cache: true, md5_cache: true };
+    const ALL: Sections = Sections { http: true, block_cache: true, md5_cache: true, recording: None };
 
     #[test]
     fn names_format_and_order_are_s3backers() {
@@ -208,7 +219,7 @@ mod tests {
         stats.http.get_time.add(Duration::from_millis(100));
         stats.block_cache.read_hits.add(3);
         stats.block_cache.read_misses.add(1);
-        let text = text(&stats, ALL);
+        let text = text(&stats, &ALL);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "http_normal_blocks_read      0");
         assert_eq!(lines[4], "http_gets                    4");
@@ -224,9 +235,11 @@ mod tests {
 
     #[test]
     fn sections_that_do_not_exist_are_left_out() {
-        let text = text(&Stats::default(), Sections { http: false, block_cache: false, md5_cache: false });
+        let none = Sections { http: false, block_cache: false, md5_cache: false, recording: None };
+        let text = text(&Stats::default(), &none);
         assert!(text.starts_with("zero_block_cache_size"));
         assert!(!text.contains("http_gets") && !text.contains("md5_cache") && !text.contains("\nblock_cache_"));
+        assert!(!text.contains("record"));
     }
 
     #[tokio::test(start_paused = true)]

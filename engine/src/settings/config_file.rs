@@ -18,6 +18,8 @@ pub const MOUNT_ONLY: &[&str] = &[
     "statsFileMirror",
     "stats-file-mirror-interval",
     "statsFileMirrorInterval",
+    "record",
+    "record-max-size",
     "kernel-read-ahead",
     "fuse-threads",
     "debug",

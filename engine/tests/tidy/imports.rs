@@ -28,7 +28,7 @@ const MAY_DEPEND: [(&str, &[&str]); 6] = [
     ("engine", &["s3b-testkit"]),
     ("engine/testkit", &[]),
     ("scenarios", &[]),
-    ("fuse-frontend", &["s3b-engine", "s3b-testkit"]),
+    ("fuse-frontend", &["s3b-engine", "s3b-scenarios", "s3b-testkit"]),
     ("tuner", &["s3b-engine", "s3b-scenarios", "s3b-testkit"]),
     ("benches", &["s3b-engine", "s3b-scenarios", "s3b-testkit", "s3b-tuner"]),
 ];

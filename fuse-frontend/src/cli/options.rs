@@ -22,6 +22,10 @@ pub struct MountOptions {
     pub stats_filename: String,
     pub stats_file_mirror: Option<PathBuf>,
     pub stats_file_mirror_interval: Duration,
+    /// Where operations are recorded.
+    pub record: Option<PathBuf>,
+    /// Bytes; 0: no limit.
+    pub record_max_size: u64,
     /// Bytes the kernel reads ahead on the file.
     pub kernel_read_ahead: u64,
     /// `None`: as many as there are CPUs, 2 to 8.
@@ -41,6 +45,8 @@ impl Default for MountOptions {
             stats_filename: "stats".into(),
             stats_file_mirror: None,
             stats_file_mirror_interval: Duration::from_secs(1),
+            record: None,
+            record_max_size: 256 << 20,
             // One request of the largest size in flight ahead of each reader; the engine reads ahead further.
             kernel_read_ahead: 1 << 20,
             fuse_threads: None,
@@ -136,6 +142,24 @@ pub static MOUNT: &[Flag<MountOptions>] = &[
     .legacy("statsFileMirrorInterval")
     .shown_by("fuse-frontend/src/stats_file.rs::the_mirror_is_written_anew_at_each_interval"),
     Flag::new(
+        "record",
+        Required("FILE"),
+        FILES,
+        "day.s3bt",
+        "Record the file's I/O to FILE, for s3b-tuner: offsets, lengths, kinds and times, never content",
+        field!(MountOptions; opt record, |v: &str| parse::text(v).map(PathBuf::from), |p| p.display().to_string()),
+    )
+    .shown_by("fuse-frontend/tests/e2e/record.rs::a_trace_holds_exactly_what_was_asked_and_no_content"),
+    Flag::new(
+        "record-max-size",
+        Required("SIZE"),
+        FILES,
+        "1g",
+        "Largest size of that FILE; the recording ends there; 0: no limit; default 256m",
+        field!(MountOptions; record_max_size, recording_size, show_size),
+    )
+    .shown_by("fuse-frontend/tests/e2e/record.rs::a_recording_stops_at_its_largest_size"),
+    Flag::new(
         "kernel-read-ahead",
         Required("SIZE"),
         FILES,
@@ -192,6 +216,13 @@ fn positive_millis(value: &str) -> Result<Duration> {
     match parse::millis(value)? {
         Duration::ZERO => Err(Error::config("an interval is longer than nothing")),
         interval => Ok(interval),
+    }
+}
+
+fn recording_size(value: &str) -> Result<u64> {
+    match parse::size(value)? {
+        bytes @ (0 | 0x1_0000..) => Ok(bytes),
+        _ => Err(Error::config("a recording holds at least 64k; 0 means no limit")),
     }
 }
 

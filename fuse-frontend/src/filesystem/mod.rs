@@ -4,27 +4,26 @@
 //! ever waits for the store. No allocation and no formatting on the way of a hit.
 
 mod attributes;
+mod file;
 mod snapshots;
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
     KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
     ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
-use s3b_engine::error::Error;
 use s3b_engine::stats::Stats;
 use s3b_engine::volume::Volume;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::errno::ErrorLog;
+use crate::record::Intake;
 use crate::stats_file::{self, Sections};
 use attributes::{ENTRY_TTL, NO_TTL};
 pub use attributes::{Identity, Times};
@@ -66,20 +65,24 @@ pub struct VolumeFilesystem {
     look: Look,
     times: Times,
     snapshots: Snapshots,
+    /// Takes note of what the kernel asks of the volume.
+    recorder: Option<Arc<Intake>>,
     /// Told when the kernel is done with us.
     over: Option<oneshot::Sender<()>>,
 }
 
-thread_local! {
-    /// Where hits that span blocks are put together; one per FUSE thread.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 impl VolumeFilesystem {
     /// `over` is told when the session has ended.
-    pub fn new(volume: Arc<Volume>, stats: Arc<Stats>, runtime: Handle, look: Look, over: oneshot::Sender<()>) -> Self {
+    pub fn new(
+        (volume, stats): (Arc<Volume>, Arc<Stats>),
+        runtime: Handle,
+        look: Look,
+        recorder: Option<Arc<Intake>>,
+        over: oneshot::Sender<()>,
+    ) -> Self {
         let shared = Arc::new(Shared { volume, errors: ErrorLog::default() });
-        Self { shared, stats, runtime, look, times: Times::now(), snapshots: Snapshots::default(), over: Some(over) }
+        let (times, snapshots, over) = (Times::now(), Snapshots::default(), Some(over));
+        Self { shared, stats, runtime, look, times, snapshots, recorder, over }
     }
 
     fn inode(&self, parent: INodeNo, name: &OsStr) -> Option<INodeNo> {
@@ -105,91 +108,7 @@ impl VolumeFilesystem {
     }
 
     fn stats_text(&self) -> String {
-        stats_file::text(&self.stats, self.look.sections)
-    }
-
-    fn read_file(&self, offset: u64, len: usize, reply: ReplyData) {
-        let size = self.shared.volume.geometry().size();
-        let len = len.min(usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX));
-        if len == 0 {
-            return reply.data(&[]);
-        }
-        self.times.read();
-        let missed = SCRATCH.with_borrow_mut(|scratch| match self.shared.volume.try_read(offset, len, scratch) {
-            Some(Ok(bytes)) => {
-                reply.data(&bytes);
-                None
-            }
-            Some(Err(error)) => {
-                reply.error(self.shared.failed("read", offset, len as u64, &error));
-                None
-            }
-            None => Some(reply),
-        });
-        if let Some(reply) = missed {
-            let shared = self.shared.clone();
-            self.runtime.spawn(async move {
-                match shared.volume.read(offset, len).await {
-                    Ok(bytes) => reply.data(&bytes),
-                    Err(error) => reply.error(shared.failed("read", offset, len as u64, &error)),
-                }
-            });
-        }
-    }
-
-    fn write_file(&self, offset: u64, data: &[u8], reply: ReplyWrite) {
-        let size = self.shared.volume.geometry().size();
-        let room = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        if room == 0 && !data.is_empty() {
-            return reply.error(Errno::ENOSPC);
-        }
-        // As on a block device: what fits is written, the next write gets ENOSPC.
-        let data = &data[..data.len().min(room)];
-        let len = data.len() as u32;
-        self.times.written();
-        match self.shared.volume.try_write(offset, data) {
-            Ok(taken) if taken == data.len() => reply.written(len),
-            Ok(taken) => {
-                let rest = Bytes::copy_from_slice(&data[taken..]);
-                let offset = offset + taken as u64;
-                let shared = self.shared.clone();
-                self.runtime.spawn(async move {
-                    let length = rest.len() as u64;
-                    match shared.volume.write(offset, rest).await {
-                        Ok(()) => reply.written(len),
-                        Err(error) => reply.error(shared.failed("write", offset, length, &error)),
-                    }
-                });
-            }
-            Err(error) => reply.error(self.shared.failed("write", offset, data.len() as u64, &error)),
-        }
-    }
-
-    fn flush_then(&self, doing: &'static str, reply: ReplyEmpty) {
-        let shared = self.shared.clone();
-        self.runtime.spawn(async move {
-            match shared.volume.flush().await {
-                Ok(()) => reply.ok(),
-                Err(error) => reply.error(shared.failed(doing, 0, 0, &error)),
-            }
-        });
-    }
-
-    fn zero(&self, offset: u64, len: u64, reply: ReplyEmpty) {
-        self.times.written();
-        let shared = self.shared.clone();
-        self.runtime.spawn(async move {
-            match shared.volume.zero(offset, len).await {
-                Ok(()) => reply.ok(),
-                Err(error) => reply.error(shared.failed("zeroing", offset, len, &error)),
-            }
-        });
-    }
-}
-
-impl Shared {
-    fn failed(&self, doing: &str, offset: u64, len: u64, error: &Error) -> Errno {
-        self.errors.failed(doing, offset, len, self.volume.geometry(), error)
+        stats_file::text(&self.stats, &self.look.sections)
     }
 }
 
@@ -331,12 +250,13 @@ impl Filesystem for VolumeFilesystem {
 
     fn flush(&self, _req: &Request, inode: INodeNo, fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
         match (inode, fh) {
-            (FILE, WRITER) => self.flush_then("flush on close", reply),
+            (FILE, WRITER) => self.noted_flush("flush on close", reply),
             _ => reply.ok(),
         }
     }
 
-    /// Pages dirtied through a mapping may arrive after the last close, so a writer's release flushes too.
+    /// Pages dirtied through a mapping may arrive after the last close, so a writer's release flushes too. Nobody waits
+    /// for it, so a recording does not have it.
     fn release(
         &self,
         _req: &Request,
@@ -348,7 +268,7 @@ impl Filesystem for VolumeFilesystem {
         reply: ReplyEmpty,
     ) {
         match (inode, fh) {
-            (FILE, WRITER) => self.flush_then("flush on release", reply),
+            (FILE, WRITER) => self.flush_volume("flush on release", reply),
             (STATS, handle) => {
                 self.snapshots.forget(handle);
                 reply.ok();
@@ -359,7 +279,7 @@ impl Filesystem for VolumeFilesystem {
 
     fn fsync(&self, _req: &Request, inode: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
         match inode {
-            FILE => self.flush_then("fsync", reply),
+            FILE => self.noted_flush("fsync", reply),
             _ => reply.ok(),
         }
     }

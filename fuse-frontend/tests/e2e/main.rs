@@ -14,5 +14,6 @@ mod loop_depth;
 mod mount_lock;
 mod offline;
 mod place;
+mod record;
 mod shape;
 mod unmounting;
