@@ -1,7 +1,7 @@
 //! One file per command: its arguments, and what it does with them.
 
-pub mod compare;
 pub mod clean;
+pub mod compare;
 pub mod convert;
 pub mod cost;
 pub mod doctor;

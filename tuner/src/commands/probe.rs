@@ -7,20 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use s3b_engine::clock;
 use s3b_engine::settings::Location;
 
 use crate::arguments::duration;
-use crate::connection::{Access, Connection};
+use crate::connection::Connection;
 use crate::cost::{PRICES_DATED, Requests};
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
-use crate::model::settings::Limits;
-use crate::model::{shipped, text};
-use crate::place::Place;
-use crate::probe::fit::{self, Fitted, Known};
+use crate::model::text;
+use crate::probe::fit::{self, Fitted};
 use crate::probe::plan::{Billing, Plan};
-use crate::probe::{self, Bounds, Findings};
-use crate::rates;
+use crate::probe::{self, Bounds, Findings, learn};
 use crate::reach;
 
 /// Measure a store and write a model of it for sweeps
@@ -92,14 +88,14 @@ pub async fn probe(args: &Probe) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let interrupt = Interrupt::listen();
-    let (place, set_up_ms) = open(&access, &name).await?;
+    let (place, set_up_ms) = learn::open(&access, &name).await?;
     eprintln!("working under {} of {}; Ctrl-C stops earlier", place.prefix(), place.describe());
     let bounds = Bounds { billing, max_dollars, max_time: args.max_time, seed: args.seed };
     let findings = probe::probe(&place, &plan, &bounds, &interrupt).await;
     let cleaned = place.clean().await;
     cleaned.report();
     let findings = findings?;
-    let known = known(&access, name, place.describe(), set_up_ms).await?;
+    let known = learn::known(&access, name, place.describe(), set_up_ms).await?;
     let fitted = fit::fit(&findings.cells, known).map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
     write(&output, &file_text(&fitted, &findings, &plan))?;
     println!("{}", fitted.model.describe());
@@ -148,30 +144,6 @@ fn announce(args: &Probe, plan: &Plan, billing: Billing) {
     if plan.scale < 1.0 {
         eprintln!("--max-cost leaves room for {:.0} % of the requests wanted", plan.scale * 100.0);
     }
-}
-
-/// The claimed prefix, and what a new connection takes.
-async fn open(access: &Access, name: &str) -> Result<(Place, f64)> {
-    let set_up_ms = match &access.settings.location {
-        Location::Bucket(_) => reach::reach_times(name, access).await?.set_up_ms,
-        _ => 0.0,
-    };
-    Ok((Place::claim(access, None).await?, set_up_ms))
-}
-
-async fn known(access: &Access, name: String, place: String, connection_set_up_ms: f64) -> Result<Known> {
-    let amazon = matches!(access.settings.location, Location::Bucket(_)) && access.settings.s3.base_url.is_none();
-    let at = access.settings.s3.base_url.clone().map(|url| format!(" at {url}")).unwrap_or_default();
-    let now = jiff::Timestamp::try_from(clock::wall()).context("this machine's clock")?;
-    Ok(Known {
-        name,
-        place: format!("{place}{at}, from this machine"),
-        when: now.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-        price_class: "s3-standard".into(),
-        connection_set_up_ms,
-        cpu: rates::cpu_rates(&rates::of_this_machine().await?),
-        published: if amazon { shipped::standard().limits } else { Limits::default() },
-    })
 }
 
 fn file_text(fitted: &Fitted, findings: &Findings, plan: &Plan) -> String {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::cli::TableFormat;
+use crate::arguments::TableFormat;
 use crate::outcome::Outcome;
 use crate::report::{csv, html, json, markdown, text};
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::Format;
+use crate::arguments::Format;
 use crate::report::table::Table;
 use crate::runs::{self, Found};
 

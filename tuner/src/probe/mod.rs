@@ -9,6 +9,7 @@
 //! write, reports what it has when it is stopped.
 
 pub mod fit;
+pub mod learn;
 pub mod plan;
 pub mod visit;
 

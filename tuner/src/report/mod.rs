@@ -2,10 +2,10 @@
 
 pub mod columns;
 pub mod config;
+pub mod cost;
 pub mod csv;
 pub mod explain;
 pub mod html;
-pub mod cost;
 pub mod inspect;
 pub mod json;
 pub mod ledger;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use s3b_engine::clock;
-use s3b_engine::settings::{CacheSize, Settings};
+use s3b_engine::settings::{CacheSize, Location, Settings};
 
+use super::confirming::{self, Confirming};
 use super::environment::{command_line, environment, machine_memory, timestamp};
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
 use super::simulated::{Rows, Simulator};
@@ -22,9 +23,11 @@ use crate::answer::pareto;
 use crate::answer::reasons::reasons;
 use crate::answer::slo::Constraints;
 use crate::interrupt::Interrupt;
-use crate::model::StoreModel;
+use crate::model::{StoreModel, shipped};
 use crate::outcome::{Answer, Configuration, Goal, Outcome, PriceTable, RunInfo, SCHEMA, Trust};
 use crate::prices::Reader;
+use crate::probe::learn::learn;
+use crate::probe::plan::Billing;
 
 /// What is tried unless told otherwise. The defaults of a mount are among it.
 pub const DEFAULT_AXES: [(&str, &str); 3] =
@@ -32,6 +35,11 @@ pub const DEFAULT_AXES: [(&str, &str); 3] =
 
 /// An axis is widened so many times at most.
 const WIDENINGS: usize = 3;
+
+/// Of the money and the time, for learning the bucket.
+const PROBE_SHARE: f64 = 0.25;
+/// Longer does not make a model better.
+const PROBE_TIME: Duration = Duration::from_secs(60);
 
 /// What was asked.
 pub struct Request {
@@ -60,48 +68,75 @@ pub struct Request {
 /// Whatever prevents an answer; an interrupted sweep is an outcome.
 pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Outcome>> {
     let (start, started) = (clock::now(), timestamp());
-    let subjects = subjects::load(&request.chosen)?;
+    let simulates = !request.real_only && !request.target.is_bare_directory();
+    let mut subjects = subjects::load(&request.chosen, simulates)?;
     let base = base_settings(request);
     let mut grid = grid(request, &base)?;
     let default = grid.default_of_mount(&base);
-    announce(request, &grid, &subjects);
-    let Some(model) = request.target.model.clone().filter(|_| !request.real_only) else {
-        bail!("not simulated");
-    };
-    if request.dry_run {
-        return Ok(None);
-    }
+    let (model, mut spent) = if simulates { model(request, interrupt).await? } else { (None, 0.0) };
+    announce(model.as_ref(), &grid, &subjects);
     let weights: Vec<f64> = subjects.iter().map(|subject| subject.info.weight).collect();
     let stop = stop_of(interrupt);
-    let simulator = Simulator {
-        subjects: &subjects,
-        store: Arc::new(model),
-        saturate: request.goal.saturates(),
-        seed: request.seed,
-        threads: request.jobs.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
-        frame: Frame { weights: &weights, prices: &request.prices, reader: request.reader },
-        machine_memory: machine_memory(),
-        survey: request.target.survey,
-        stop: &stop,
-    };
-    let mut search = Search { request, weights: &weights, default, rows: Vec::new(), stopped: false };
-    tokio::task::block_in_place(|| search.run(&simulator, &base, &mut grid))?;
+    let mut search =
+        Search { request, weights: &weights, default, rows: Vec::new(), stopped: None, pool: None, tie: 1.0 };
+    match &model {
+        None => search.rows = confirming::bare_rows(request, &grid),
+        Some(model) => {
+            let simulator = Simulator {
+                subjects: &subjects,
+                store: model.clone(),
+                saturate: request.goal.saturates(),
+                seed: request.seed,
+                threads: request.jobs.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+                frame: Frame { weights: &weights, prices: &request.prices, reader: request.reader },
+                machine_memory: machine_memory(),
+                survey: request.target.survey,
+                stop: &stop,
+            };
+            tokio::task::block_in_place(|| search.run(&simulator, &base, &mut grid))?;
+        }
+    }
+    let mut trust = Trust::default();
+    let mut kept = None;
+    let confirms = !request.sim_only && !request.target.is_model_only() && search.stopped.is_none();
+    let candidates = search.candidates(&grid);
+    if confirms && !candidates.is_empty() && (request.confirm > 0 || model.is_none()) {
+        let max_time = request.max_time.saturating_sub(start.elapsed());
+        let max_dollars = (request.max_cost - spent).max(0.0);
+        let subjects = &mut subjects;
+        let mut confirming =
+            Confirming { request, subjects, grid: &grid, default, model: model.clone(), max_time, max_dollars };
+        let Some(plan) = confirming.plan(&search.rows, &candidates, &stop)? else { return Ok(None) };
+        let real = confirming.run(&plan, &mut search.rows, interrupt).await?;
+        search.pool = Some(candidates);
+        search.tie = 1.0 + real.trust.noise_floor.unwrap_or(0.0);
+        search.stopped = real.stopped.clone();
+        spent += real.spent_dollars;
+        if model.is_some() && !real.trusted {
+            eprintln!("the model is not trusted: the answer rests on what was measured");
+        }
+        (trust, kept) = (real.trust, Some(real.run));
+    } else if request.dry_run {
+        eprintln!("nothing would be run for real");
+        return Ok(None);
+    }
     let (scores, answer) = search.answer(&grid);
-    let stopped = search.stopped.then(|| "interrupted".to_owned());
     let mut outcome = Outcome {
         schema: SCHEMA.to_owned(),
         run: RunInfo {
-            id: format!("{:08x}", rand::random::<u32>()),
+            id: kept
+                .as_ref()
+                .map_or_else(|| format!("{:012x}", rand::random::<u64>() >> 16), |run| run.description.id.clone()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: command_line(std::env::args()),
             started,
             seconds: start.elapsed().as_secs_f64(),
             seed: request.seed,
-            stopped,
-            spent_dollars: 0.0,
+            stopped: search.stopped,
+            spent_dollars: spent,
         },
         environment: environment(),
-        place: request.target.place()?,
+        place: request.target.place(model.as_deref())?,
         prices: request.prices.clone(),
         goal: goal(request),
         workloads: subjects.into_iter().map(|subject| subject.info).collect(),
@@ -109,10 +144,33 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         configurations: search.rows,
         left_out: grid.left_out,
         answer: None,
-        trust: Trust::default(),
+        trust,
     };
+    for (n, row) in outcome.configurations.iter_mut().enumerate() {
+        row.summary.score = scores.of(n);
+    }
     outcome.answer = answer.map(|answer| explained(answer, &outcome, &scores));
+    if let Some(run) = kept {
+        run.finish(&outcome)?;
+    }
     Ok(Some(outcome))
+}
+
+/// What is simulated, and what it cost to learn it.
+async fn model(request: &Request, interrupt: &Interrupt) -> Result<(Option<Arc<StoreModel>>, f64)> {
+    if let Some(model) = &request.target.model {
+        return Ok((Some(Arc::new(model.clone())), 0.0));
+    }
+    let Location::Bucket(name) = &request.target.access.settings.location else { return Ok((None, 0.0)) };
+    if request.sim_only || request.dry_run {
+        eprintln!("no request is sent to {name}: the shipped model of S3 STANDARD stands for it");
+        return Ok((Some(Arc::new(shipped::standard())), 0.0));
+    }
+    let billing = Billing { requests: true, egress: request.reader == Reader::Outside };
+    let (cost, time) = (request.max_cost * PROBE_SHARE, request.max_time.mul_f64(PROBE_SHARE).min(PROBE_TIME));
+    let access = &request.target.access;
+    let (model, spent) = learn(access, name, billing, cost, time, request.seed, interrupt).await?;
+    Ok((Some(Arc::new(model)), spent))
 }
 
 /// A flag for threads, set once the user asks to stop.
@@ -156,13 +214,13 @@ fn grid(request: &Request, base: &Settings) -> Result<Grid> {
     Grid::new(base, axes)
 }
 
-fn announce(request: &Request, grid: &Grid, subjects: &[Subject]) {
+fn announce(model: Option<&Arc<StoreModel>>, grid: &Grid, subjects: &[Subject]) {
     let axes: Vec<String> =
         grid.axes.iter().map(|axis| format!("{} {}", axis.title(), axis.values.join(","))).collect();
     let names: Vec<&str> = subjects.iter().map(|subject| &*subject.name).collect();
     eprintln!("{} configurations ({}) over {}", grid.configurations.len(), axes.join("; "), names.join(", "));
-    if let Some(model) = &request.target.model {
-        eprintln!("simulated on {}", StoreModel::describe(model));
+    if let Some(model) = model {
+        eprintln!("simulated on {}", model.describe());
     }
     for left in &grid.left_out {
         eprintln!("left out: {}: {}", left.values.join(" "), left.why);
@@ -186,7 +244,10 @@ struct Search<'a> {
     weights: &'a [f64],
     default: Option<usize>,
     rows: Vec<Configuration>,
-    stopped: bool,
+    stopped: Option<String>,
+    /// Only these may be recommended; nothing: all.
+    pool: Option<Vec<usize>>,
+    tie: f64,
 }
 
 impl Search<'_> {
@@ -198,7 +259,7 @@ impl Search<'_> {
                 row.breaks = self.request.constraints.broken_by(row);
             }
             self.rows.extend(rows);
-            self.stopped = stopped;
+            self.stopped = stopped.then(|| "interrupted".to_owned());
             // A range that the user gave is the user's.
             if stopped || widening == WIDENINGS || !self.request.vary.is_empty() || !self.widen(base, grid)? {
                 break;
@@ -229,8 +290,23 @@ impl Search<'_> {
         Ok(wider)
     }
 
+    /// The best by the simulation and the default, for real runs; without a simulation all.
+    fn candidates(&self, grid: &Grid) -> Vec<usize> {
+        let (scores, answer) = self.answer(grid);
+        let Some(answer) = answer else {
+            return (0..self.rows.len()).filter(|n| self.rows[*n].simulated.is_empty()).collect();
+        };
+        let mut ranked: Vec<usize> = (0..self.rows.len()).filter(|n| self.rows[*n].breaks.is_empty()).collect();
+        ranked.retain(|n| scores.of(*n).is_finite() && *n != answer.recommended);
+        ranked.sort_by(|a, b| scores.of(*a).total_cmp(&scores.of(*b)));
+        let mut chosen = vec![answer.recommended];
+        chosen.extend(ranked.into_iter().take(usize::from(self.request.confirm).saturating_sub(1)));
+        chosen.extend(self.default.filter(|default| !chosen.contains(default)));
+        chosen
+    }
+
     fn answer(&self, grid: &Grid) -> (Scores, Option<Answer>) {
-        let pool: Vec<usize> = (0..self.rows.len()).collect();
+        let pool: Vec<usize> = self.pool.clone().unwrap_or_else(|| (0..self.rows.len()).collect());
         choose(&Question {
             configurations: &self.rows,
             weights: self.weights,
@@ -241,7 +317,7 @@ impl Search<'_> {
             block_size: grid.place_of(BLOCK_SIZE),
             threads: grid.place_of(THREADS),
             default: self.default,
-            tie: 1.0,
+            tie: self.tie,
         })
     }
 }

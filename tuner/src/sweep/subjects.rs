@@ -38,11 +38,12 @@ pub struct Chosen {
     pub content: Option<ContentProperties>,
 }
 
-/// The named workloads, or the built-in scenarios where none is named. All weigh the same.
+/// The named workloads, or the built-in scenarios where none is named: the five short ones if every configuration runs for
+/// real. All weigh the same.
 ///
 /// # Errors
 /// Of the first that cannot be read.
-pub fn load(chosen: &Chosen) -> Result<Vec<Subject>> {
+pub fn load(chosen: &Chosen, simulates: bool) -> Result<Vec<Subject>> {
     let mut workloads = Vec::new();
     for name in chosen.traces.iter().chain(&chosen.scenarios) {
         let mut workload = Workload::load(name)?.scaled(chosen.scale);
@@ -57,8 +58,9 @@ pub fn load(chosen: &Chosen) -> Result<Vec<Subject>> {
         workloads.push((short_name(name), workload));
     }
     if workloads.is_empty() {
-        let built_in = Scenario::built_in().into_iter();
-        workloads = built_in
+        let all = if simulates { Scenario::built_in() } else { Scenario::basic() };
+        workloads = all
+            .into_iter()
             .map(|scenario| (scenario.name.clone(), Workload::of_scenario(scenario.scaled(chosen.scale))))
             .collect();
     }

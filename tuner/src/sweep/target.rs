@@ -67,8 +67,8 @@ impl Target {
     }
 
     /// For the outcome.
-    pub fn place(&self) -> Result<Place> {
-        let model = || self.model.as_ref().map(StoreModel::describe);
+    pub fn place(&self, simulated: Option<&StoreModel>) -> Result<Place> {
+        let model = || simulated.map(StoreModel::describe);
         let (kind, description) = match &self.access.settings.location {
             Location::Memory => (PlaceKind::Model, model().unwrap_or_default()),
             Location::Bucket(name) => (PlaceKind::Bucket, format!("bucket {name}")),
@@ -78,7 +78,7 @@ impl Target {
                 (PlaceKind::Directory, format!("{path}, {behind}"))
             }
         };
-        let model_toml = self.model.as_ref().map(|model| text::write(model, &[])).unwrap_or_default();
+        let model_toml = simulated.map(|model| text::write(model, &[])).unwrap_or_default();
         Ok(Place { kind, description, model_toml, says_block_size: !self.is_bare_directory() })
     }
 }
