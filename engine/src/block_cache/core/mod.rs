@@ -156,10 +156,7 @@ struct Entry {
     backing_off: bool,
     /// Loads and carriages to the cache file under way: not evicted meanwhile.
     pins: u8,
-    /// Read or written since the memory hand last passed.
-    referenced: bool,
-    /// Fetched before anybody asked, and not asked for yet.
-    ahead: bool,
+    used: Used,
     /// See [`AtRisk`].
     at_risk: u32,
     content: Content,
@@ -168,6 +165,15 @@ struct Entry {
     /// Dirty: when that write happened. Clean: last use (kept only with a timeout).
     time: Micros,
     busy: Option<Box<Busy>>,
+}
+
+/// Since the memory hand last passed. One byte: another would make every entry eight bytes larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Used {
+    No,
+    Yes,
+    /// Fetched before anybody asked, and not asked for yet: spared by the hand once, like one that was used.
+    ReadAhead,
 }
 
 /// What an entry needs only while something is going on.
@@ -407,8 +413,7 @@ impl Core {
             state,
             backing_off: false,
             pins: 0,
-            referenced: true,
-            ahead: false,
+            used: Used::Yes,
             at_risk: 0,
             content,
             pending: 0,
