@@ -62,7 +62,8 @@ fn an_offline_mount_needs_its_cache_file_only() {
             let start = clock::now();
             assert!(open.try_read(block).await.unwrap_err().is_transient());
             let waited = clock::now() - start;
-            assert!(waited >= secs(20) && waited < secs(25), "{waited:?}");
+            // It may share the rest of an attempt that the background began.
+            assert!(waited > secs(0) && waited < secs(25), "{waited:?}");
         }
     });
     assert_eq!(rig.objects.objects(), before);

@@ -156,7 +156,7 @@ struct Entry {
     backing_off: bool,
     /// Loads and carriages to the cache file under way: not evicted meanwhile.
     pins: u8,
-    used: Used,
+    marks: Marks,
     /// See [`AtRisk`].
     at_risk: u32,
     content: Content,
@@ -167,13 +167,26 @@ struct Entry {
     busy: Option<Box<Busy>>,
 }
 
-/// Since the memory hand last passed. One byte: another would make every entry eight bytes larger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Used {
-    No,
-    Yes,
-    /// Fetched before anybody asked, and not asked for yet: spared by the hand once, like one that was used.
-    ReadAhead,
+/// In one byte: a field each would make every entry eight bytes larger.
+#[derive(Clone, Copy)]
+struct Marks(u8);
+
+impl Marks {
+    /// Read or written since the memory hand last passed.
+    const REFERENCED: u8 = 1;
+    /// Fetched before anybody asked, and not asked for yet.
+    const AHEAD: u8 = 2;
+
+    fn set(&mut self, mark: u8) {
+        self.0 |= mark;
+    }
+
+    /// Clears it; says whether it was set.
+    fn take(&mut self, mark: u8) -> bool {
+        let was = self.0 & mark != 0;
+        self.0 &= !mark;
+        was
+    }
 }
 
 /// What an entry needs only while something is going on.
@@ -413,7 +426,7 @@ impl Core {
             state,
             backing_off: false,
             pins: 0,
-            used: Used::Yes,
+            marks: Marks(Marks::REFERENCED),
             at_risk: 0,
             content,
             pending: 0,

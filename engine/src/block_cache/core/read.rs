@@ -1,7 +1,7 @@
 //! Reading: hits, fetches, verification of reloaded blocks, loads from the cache file.
 
 use super::super::content::{Base, Content, Known};
-use super::{Core, Effect, Micros, NO_SLOT, State, Ticket, Used, Wake};
+use super::{Core, Effect, Marks, Micros, NO_SLOT, State, Ticket, Wake};
 use crate::error::{Error, Result};
 use crate::etag::ETag;
 use crate::geometry::{BlockNumber, Piece};
@@ -35,7 +35,8 @@ impl Core {
         if matches!(entry.state, State::Clean2 | State::Reading2) || entry.content.known(piece.range()) != Known::Yes {
             return None;
         }
-        let was_ahead = std::mem::replace(&mut entry.used, Used::Yes) == Used::ReadAhead;
+        entry.marks.set(Marks::REFERENCED);
+        let was_ahead = entry.marks.take(Marks::AHEAD);
         if entry.state == State::Clean && timeout != 0 {
             entry.time = now;
         }
@@ -98,8 +99,7 @@ impl Core {
         let ticket = self.new_ticket();
         let entry = self.entry_mut(index);
         entry.busy().tickets.push(ticket);
-        if entry.used == Used::ReadAhead {
-            entry.used = Used::Yes;
+        if entry.marks.take(Marks::AHEAD) {
             self.stats.block_cache.read_ahead_used.increment();
         }
         ticket
@@ -213,9 +213,7 @@ impl Core {
         let entry = self.entry_mut(index);
         entry.state = State::Clean;
         entry.time = now;
-        if entry.used == Used::No {
-            entry.used = Used::Yes;
-        }
+        entry.marks.set(Marks::REFERENCED);
         if entry.pins == 0 {
             self.push_recent(index);
         }

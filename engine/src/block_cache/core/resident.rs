@@ -1,7 +1,7 @@
 //! Which contents are in memory on top of the cache file. Without a file all are.
 
 use super::super::content::Base;
-use super::{Core, State, Used};
+use super::{Core, Marks, State};
 
 impl Core {
     pub(super) fn memory_grew(&mut self, index: u32) {
@@ -29,7 +29,7 @@ impl Core {
             self.file.hand = index + 1;
             let current = self.in_file[index as usize].current;
             let entry = self.entry_mut(index);
-            if std::mem::replace(&mut entry.used, Used::No) != Used::No || but == Some(index) {
+            if entry.marks.take(Marks::REFERENCED) || but == Some(index) {
                 continue;
             }
             let resting = matches!(entry.state, State::Clean | State::Dirty) && entry.pins == 0;

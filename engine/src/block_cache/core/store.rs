@@ -5,7 +5,7 @@
 
 use super::super::buffer::Buffer;
 use super::super::content::{Base, Fold};
-use super::{Arrived, Core, Effect, Micros, State, Used, Wake};
+use super::{Arrived, Core, Effect, Marks, Micros, State, Wake};
 use crate::data::BlockData;
 use crate::error::{Error, Result};
 use crate::etag::ETag;
@@ -387,7 +387,7 @@ impl Core {
             }
             let index = self.begin_fetch(block, now);
             let entry = self.entry_mut(index);
-            entry.used = Used::ReadAhead;
+            entry.marks.set(Marks::AHEAD);
             entry.busy().slot = true;
             self.background += 1;
             self.stats.block_cache.read_ahead_reads.increment();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::content::{Base, COPY_LIMIT, Content};
-use super::{Core, Effect, Micros, State, Used, Wake};
+use super::{Core, Effect, Marks, Micros, State, Wake};
 use crate::geometry::{BlockNumber, Piece};
 use crate::payload::Source;
 
@@ -115,7 +115,7 @@ impl Core {
         self.sequence += 1;
         let sequence = self.sequence;
         let entry = self.entry_mut(index);
-        entry.used = Used::Yes;
+        entry.marks.set(Marks::REFERENCED);
         match entry.state {
             State::Clean | State::Clean2 | State::Dirty if entry.pending == 0 => {
                 entry.state = State::Dirty;
