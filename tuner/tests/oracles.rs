@@ -34,14 +34,15 @@ fn check(chosen: impl Fn(&Case) -> bool, at_least: usize) {
 #[test]
 fn puts_are_those_that_the_traces_give() {
     let chosen = |case: &Case| match case {
-        Case::Puts { sample: Sample::VmIo, block_size, delay_ms, .. } => *block_size >= 64 << 10 && *delay_ms != 1000,
-        Case::Puts { sample: Sample::Sqlite, block_size, .. } => *block_size >= 64 << 10,
-        Case::Puts { sample: Sample::Postmark, block_size, delay_ms, .. } => {
-            *block_size > 64 << 10 || *delay_ms == 5000
-        }
-        _ => false,
+        Case::Puts { sample, block_size, delay_ms, .. } => match sample {
+            Sample::VmIo => matches!(block_size >> 10, 64 | 1024) && *delay_ms != 1000,
+            Sample::Sqlite => *block_size >= 64 << 10,
+            Sample::Postmark => *block_size == 1 << 20,
+            Sample::Oltp => false,
+        },
+        Case::HitRatio(_) => false,
     };
-    check(chosen, 30);
+    check(chosen, 23);
 }
 
 #[test]

@@ -40,6 +40,9 @@ pub const PUT_COUNTS: [PutCount; 10] = [
     row(Sample::Postmark, 1 << 20, [18_955, 13_815, 13_423, 12_947, 10_293]),
 ];
 
+/// The least cache, in blocks: much smaller ones would be half full of dirty blocks, and pressure cut the delay short.
+const ROOMY_BLOCKS: u64 = 4096;
+
 /// The writes of a workload alone, without their flushes.
 pub fn writes_only(ops: &[Op]) -> Vec<Op> {
     let writes = ops.iter().filter(|op| op.kind == OpKind::Write);
@@ -56,6 +59,9 @@ pub fn simulate_puts(ops: &[Op], block_size: u64, delay: Duration) -> Result<Sim
     let tape = Arc::new(Tape::of_ops("writes", writes_only(ops), Found::WhatIsTouched));
     let mut settings = Settings::default();
     settings.volume.block_size = Some(block_size);
+    // No larger than the trace needs, but never so small that what is dirty would press on it.
+    let extent = tape.summary.stacked(block_size).and_then(|starts| starts.last().copied()).unwrap_or(0);
+    settings.volume.size = Some(extent.max(ROOMY_BLOCKS * block_size));
     let cache = &mut settings.block_cache;
     cache.size = CacheSize::Blocks(u64::from(u32::MAX));
     cache.threads = 1 << 20;
