@@ -15,8 +15,10 @@ pub mod store;
 pub mod switch;
 pub mod tables;
 pub mod text;
+pub mod utilisation;
 pub mod weather;
 
 pub use self::settings::{Operation, StoreModel};
-pub use self::store::{ModelStore, Utilisation};
+pub use self::store::ModelStore;
 pub use self::switch::Switched;
+pub use self::utilisation::Utilisation;

@@ -26,11 +26,11 @@ use s3b_engine::clock::{self, Instant};
 use s3b_engine::error::{Error, Result};
 use s3b_engine::etag::ETag;
 use s3b_engine::object::{GetIf, Got, ListPage, ObjectBackend, ObjectHeaders, ObjectInfo, PutIf};
-use serde::Serialize;
 
 use super::link::{Link, Look};
 use super::settings::{Operation, StoreModel};
 use super::tables::Tables;
+use super::utilisation::{Flight, Utilisation, utilisation};
 use super::weather::{Draws, Gate, Slowness, key_number};
 
 /// Idle connections are dropped after this, as the engine's client does.
@@ -40,38 +40,6 @@ const IDLE_CONNECTIONS: usize = 128;
 
 /// Bytes of a listing per key, XML around it.
 const LISTED_KEY_BYTES: usize = 300;
-
-/// What the model's parts were used for, so that an answer can name the limit that binds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Utilisation {
-    /// Seconds of the model's time since it was made.
-    pub seconds: f64,
-    pub requests: u64,
-    /// On average over the time.
-    pub in_flight_mean: f64,
-    pub in_flight_most: u32,
-    pub connections_opened: u64,
-    /// Bytes carried, as a share of what the link could have carried. 0 to 1, as all shares here.
-    pub link_up: f64,
-    pub link_down: f64,
-    /// Share of the time in which the link set the speed of transfers.
-    pub link_full_up: f64,
-    pub link_full_down: f64,
-    /// Share of the time in which there were transfers and each moved as fast as one connection can.
-    pub connection_bound_up: f64,
-    pub connection_bound_down: f64,
-    /// Requests as a share of what the limit lets through; 0 without a limit.
-    pub put_rate: f64,
-    pub get_rate: f64,
-    /// Share of the time in which a request would have been refused.
-    pub put_rate_shut: f64,
-    pub get_rate_shut: f64,
-    /// Requests answered with 503.
-    pub throttled_puts: u64,
-    pub throttled_gets: u64,
-    /// Share of the requests that were sent in a slow period.
-    pub slow_requests: f64,
-}
 
 /// The backend. Cloning shares everything.
 #[derive(Clone)]
@@ -97,14 +65,7 @@ struct State {
     gets: Gate,
     up: Link,
     down: Link,
-    in_flight: u32,
-    most: u32,
-    /// Integral of `in_flight`, and up to when.
-    flight_s: f64,
-    flight_until: f64,
-    requests: u64,
-    slow: u64,
-    opened: u64,
+    flight: Flight,
     /// When each idle connection became so; the last is taken first.
     idle: Vec<f64>,
 }
@@ -131,13 +92,7 @@ impl ModelStore {
             gets: Gate::new(model.limits.get),
             up: Link::new(network.link_up_bytes_per_s, network.connection_up_bytes_per_s),
             down: Link::new(network.link_down_bytes_per_s, network.connection_down_bytes_per_s),
-            in_flight: 0,
-            most: 0,
-            flight_s: 0.0,
-            flight_until: 0.0,
-            requests: 0,
-            slow: 0,
-            opened: 0,
+            flight: Flight::default(),
             idle: Vec::new(),
         };
         let shared = Shared {
@@ -159,8 +114,9 @@ impl ModelStore {
         let mut state = self.shared.lock();
         state.up.catch_up(now, &mut poked);
         state.down.catch_up(now, &mut poked);
-        state.count_flight(now);
-        let found = state.utilisation(now, &self.shared.model);
+        state.flight.count(now);
+        let (used, gates) = ([state.up.used(), state.down.used()], [state.puts.used(), state.gets.used()]);
+        let found = utilisation(now, &self.shared.model, &state.flight, used, gates);
         drop(state);
         poked.into_iter().for_each(Waker::wake);
         found
@@ -168,11 +124,6 @@ impl ModelStore {
 }
 
 impl State {
-    fn count_flight(&mut self, now: f64) {
-        self.flight_s += f64::from(self.in_flight) * (now - self.flight_until).max(0.0);
-        self.flight_until = self.flight_until.max(now);
-    }
-
     fn link(&mut self, direction: Direction) -> &mut Link {
         match direction {
             Direction::Up => &mut self.up,
@@ -187,37 +138,8 @@ impl State {
             // Those below it have been idle for longer.
             _ => {
                 self.idle.clear();
-                self.opened += 1;
                 true
             }
-        }
-    }
-
-    fn utilisation(&self, now: f64, model: &StoreModel) -> Utilisation {
-        let share = |part: f64| if now > 0.0 { part / now } else { 0.0 };
-        let (up, down, puts, gets) = (self.up.used(), self.down.used(), self.puts.used(), self.gets.used());
-        let rate = |asked: u64, refused: u64, limit: Option<super::settings::RateLimit>| {
-            limit.map_or(0.0, |limit| share((asked - refused) as f64 / limit.per_s))
-        };
-        Utilisation {
-            seconds: now,
-            requests: self.requests,
-            in_flight_mean: share(self.flight_s),
-            in_flight_most: self.most,
-            connections_opened: self.opened,
-            link_up: share(up.bytes / model.network.link_up_bytes_per_s),
-            link_down: share(down.bytes / model.network.link_down_bytes_per_s),
-            link_full_up: share(up.full_s),
-            link_full_down: share(down.full_s),
-            connection_bound_up: share(up.busy_s - up.full_s),
-            connection_bound_down: share(down.busy_s - down.full_s),
-            put_rate: rate(puts.asked, puts.refused, model.limits.put),
-            get_rate: rate(gets.asked, gets.refused, model.limits.get),
-            put_rate_shut: share(puts.shut_s),
-            get_rate_shut: share(gets.shut_s),
-            throttled_puts: puts.refused,
-            throttled_gets: gets.refused,
-            slow_requests: if self.requests > 0 { self.slow as f64 / self.requests as f64 } else { 0.0 },
         }
     }
 }
@@ -255,17 +177,13 @@ impl Shared {
     fn send(self: Arc<Self>, operation: Operation, key_number: u64) -> Passage {
         let now = self.now();
         let mut state = self.lock();
-        state.count_flight(now);
-        state.requests += 1;
-        state.in_flight += 1;
-        state.most = state.most.max(state.in_flight);
-        let in_flight = state.in_flight;
         let luck = state.draws.luck(key_number);
         let slow_factor = state.slowness.factor(now);
-        state.slow += u64::from(slow_factor > 1.0);
         let gate = if operation.is_write() { &mut state.puts } else { &mut state.gets };
         let refused = !gate.pass(now);
-        let set_up = if state.connect(now) { self.set_up_s } else { 0.0 };
+        let new_connection = state.connect(now);
+        let in_flight = state.flight.begin(now, slow_factor > 1.0, new_connection);
+        let set_up = if new_connection { self.set_up_s } else { 0.0 };
         drop(state);
         let started = now + set_up;
         let (ended, latest) = (None, now);
@@ -324,8 +242,7 @@ impl Drop for Passage {
     fn drop(&mut self) {
         let now = self.ended.unwrap_or_else(|| self.shared.now());
         let mut state = self.shared.lock();
-        state.count_flight(now);
-        state.in_flight -= 1;
+        state.flight.end(now);
         if self.ended.is_some() && state.idle.len() < IDLE_CONNECTIONS {
             state.idle.push(now);
         }

@@ -12,7 +12,8 @@ use s3b_engine::etag::ETag;
 use s3b_engine::object::{GetIf, Got, ListPage, ObjectBackend, ObjectHeaders, ObjectInfo, PutIf};
 
 use super::settings::StoreModel;
-use super::store::{ModelStore, Utilisation};
+use super::store::ModelStore;
+use super::utilisation::Utilisation;
 
 pub struct Switched {
     fast: Arc<dyn ObjectBackend>,
