@@ -111,9 +111,11 @@ pub fn latencies(outcome: &Outcome) -> String {
     section("latency", "Latency", lead, &(charts + &percentiles(outcome, ours)))
 }
 
+/// Name, colour, and where its figures are.
+type Kind = (&'static str, &'static str, fn(&Figures) -> &KindFigures);
+
 fn distribution(name: &str, ours: &Figures, theirs: Option<&Figures>) -> Option<String> {
-    let kinds: [(&str, &str, fn(&Figures) -> &KindFigures); 2] =
-        [("read", "s1", |one| &one.read), ("flush", "s2", |one| &one.flush)];
+    let kinds: [Kind; 2] = [("read", "s1", |one| &one.read), ("flush", "s2", |one| &one.flush)];
     let both = || std::iter::once(("recommended", "", ours)).chain(theirs.map(|one| ("default", " dashed", one)));
     let times = both()
         .flat_map(|(_, _, one)| kinds.iter().flat_map(move |(_, _, kind)| kind(one).latency.cdf.iter().map(|p| p[0])));
