@@ -52,14 +52,10 @@ fn large(outcome: &Outcome, answer: &Answer) -> String {
         let change = theirs.and_then(|theirs| {
             let (our, their) = ((row.value)(ours)?, (row.value)(theirs)?);
             let class = if (our > their) == row.more_is_better { "better" } else { "worse" };
-            let text = match ratio(our, their) {
-                Some(change) => format!(
-                    "{} the default: {}",
-                    if class == "better" { "▲ better than" } else { "▼ worse than" },
-                    change
-                ),
-                None => return Some("<span class=\"change\">as the default</span>".to_owned()),
+            let Some(change) = ratio(our, their) else {
+                return Some("<span class=\"change\">as the default</span>".to_owned());
             };
+            let text = format!("{} {change}", if class == "better" { "▲" } else { "▼" });
             Some(format!("<span class=\"change {class}\">{}</span>", escape(&text)))
         });
         out.push_str(&format!(
@@ -69,7 +65,8 @@ fn large(outcome: &Outcome, answer: &Answer) -> String {
             change.unwrap_or_default()
         ));
     }
-    format!("<dl class=\"large\">{out}</dl>")
+    let key = if theirs.is_some() { "<p class=\"aside\">▲ better, ▼ worse than the default</p>" } else { "" };
+    format!("<dl class=\"large\">{out}</dl>{key}")
 }
 
 /// What has only so much, as bars.

@@ -15,7 +15,7 @@ struct Strip {
     show: fn(f64) -> String,
 }
 
-const STRIPS: [Strip; 4] = [
+static STRIPS: [Strip; 4] = [
     Strip {
         label: "score",
         unit: Unit::Plain,

@@ -1,6 +1,6 @@
 //! Where bytes and requests went, and what they cost.
 
-use super::markup::{absent, escape, legend, section, table};
+use super::markup::{absent, escape, figure, legend, section, table, wide};
 use crate::outcome::Outcome;
 use crate::report::columns::{self, monthly};
 use crate::report::ledger::{self, Bill};
@@ -68,12 +68,13 @@ pub fn costs(outcome: &Outcome) -> String {
     }
     let height = bills.len() as f64 * row + 24.0;
     let drawing = format!(
-        "<figure><svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Dollars a month\">{out}\
-         <text class=\"label\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">$ per month</text></svg>{}</figure>",
+        "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Dollars a month\">{out}\
+         <text class=\"label\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">$ per month</text></svg>",
         (left + width - right) / 2.0,
-        height - 6.0,
-        legend(PARTS.map(|(class, part)| (class, part.to_owned())))
+        height - 6.0
     );
+    let keys = legend(PARTS.map(|(class, part)| (class, part.to_owned())));
+    let drawing = figure("What a month costs", &wide(&drawing), &keys);
     let head = ["", "PUT and LIST", "GET and HEAD", "transfer and storage", "$ per month"].map(str::to_owned);
     let rows: Vec<Vec<String>> = bills
         .iter()

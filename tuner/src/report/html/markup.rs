@@ -76,6 +76,11 @@ pub fn legend<'a>(keys: impl IntoIterator<Item = (&'a str, String)>) -> String {
     format!("<ul class=\"legend\">{keys}</ul>")
 }
 
+/// A drawing made for a wide page: on a narrow one it scrolls by itself, instead of shrinking until nobody can read it.
+pub fn wide(drawing: &str) -> String {
+    format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Chart\">{drawing}</div>")
+}
+
 /// A drawing with its title above and its legend (HTML) below.
 pub fn figure(title: &str, drawing: &str, below: &str) -> String {
     format!("<figure><figcaption>{}</figcaption>{drawing}{below}</figure>", escape(title))

@@ -1,6 +1,6 @@
 //! What else could be chosen: dollars, latency and bytes at risk of every configuration at once.
 
-use super::markup::{absent, figure, legend, section};
+use super::markup::{absent, figure, legend, section, wide};
 use super::plot::Plot;
 use super::scale::{Scale, Unit};
 use crate::answer::pareto::coordinates;
@@ -57,6 +57,6 @@ pub fn pareto(outcome: &Outcome) -> String {
         ("faint", "beaten by another".to_owned()),
         ("broken", "breaks a demand".to_owned()),
     ];
-    let body = figure(&format!("Largest dot: {} at risk", bytes(most as u64)), &plot.finish(), &legend(keys));
+    let body = figure(&format!("Largest dot: {} at risk", bytes(most as u64)), &wide(&plot.finish()), &legend(keys));
     section("pareto", "Trade-offs", lead, &body)
 }

@@ -56,8 +56,8 @@ impl Plot {
         for value in self.x.ticks() {
             let (x, text) = (self.x(value), self.x.unit.tick(value));
             out.push_str(&format!("<path class=\"grid\" d=\"M{x:.1} {TOP}V{bottom}\"/>"));
-            // About six units a letter; labels that would touch are left out.
-            let half = text.chars().count() as f64 * 3.0;
+            // About seven units a letter; labels that would touch are left out.
+            let half = text.chars().count() as f64 * 3.6;
             if x - half >= free && x + half <= self.width {
                 free = x + half + 6.0;
                 let (text, y) = (escape(&text), bottom + 15.0);

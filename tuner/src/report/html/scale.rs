@@ -30,6 +30,9 @@ impl Unit {
 
     /// As at an axis: without zeros that say nothing.
     pub fn tick(self, value: f64) -> String {
+        if value == 0.0 {
+            return "0".into();
+        }
         let text = self.show(value);
         let (number, unit) = text.split_once(' ').map_or((&*text, ""), |(number, unit)| (number, unit));
         let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
