@@ -197,7 +197,7 @@ impl Default for CpuRates {
             request_us: 40.0,
             md5_bytes_per_s: 650e6,
             sha256_bytes_per_s: 1.8e9,
-            aes_256_bytes_per_s: 350e6,
+            aes_256_bytes_per_s: 400e6,
             zstd: vec![rate(1, 430.0), rate(3, 250.0)],
             zlib: vec![rate(1, 350.0), rate(6, 70.0)],
         }
