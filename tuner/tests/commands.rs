@@ -55,11 +55,12 @@ fn a_sweep_recommends_writes_the_file_and_leaves_nothing_else() {
     let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(store.path().join("mine"), b"untouched").unwrap();
     let store_arg = store.path().to_str().unwrap();
-    let args = [&["sweep", "--test", store_arg][..], &TINY, &["--scenario", "discard"]].concat();
+    let rounds = ["--scenario", "discard", "--rounds", "2", "--confirm", "2", "--goal", "throughput"];
+    let args = [&["sweep", "--test", store_arg][..], &TINY, &rounds].concat();
     let output = run(home.path(), &args);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", stderr(&output));
-    for part in ["Recommended: block-size=", "Runner-up:", "Noise: 2 interleaved rounds", "fsync-small", "permanent"] {
+    for part in ["recommended", "block-size", "Trust", "$ per month", "permanent"] {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
     }
     assert_eq!(names(store.path()), ["mine"]);
@@ -82,20 +83,49 @@ fn a_sweep_recommends_writes_the_file_and_leaves_nothing_else() {
 }
 
 #[test]
-fn a_sweep_speaks_json() {
+fn a_simulated_sweep_speaks_json_and_is_the_same_twice() {
     let home = tempfile::tempdir().unwrap();
-    let output =
-        run(home.path(), &[&["sweep", "--format", "json", "-o", "out.toml", "--rounds", "3"][..], &TINY].concat());
+    let args = [&["sweep", "--format", "json", "-o", "out.toml", "--save", "a.json", "--html", "a.html"][..], &TINY];
+    let output = run(home.path(), &args.concat());
     assert!(output.status.success(), "{}", stderr(&output));
     let report = json(&output);
-    assert_eq!(report["schema"], "s3b-tuner.sweep/1");
-    assert_eq!((report["configurations"].as_array().unwrap().len(), &report["complete"]), (4, &Value::Bool(true)));
-    let winner = &report["configurations"][report["recommended"].as_u64().unwrap() as usize];
+    assert_eq!((&report["schema"], &report["run"]["stopped"]), (&"s3b-sweep/1".into(), &Value::Null));
+    // The default is compared too, whatever is varied.
+    let all = report["configurations"].as_array().unwrap();
+    assert_eq!((all.len(), report["answer"]["default"].as_u64()), (5, Some(4)));
+    let winner = &all[report["answer"]["recommended"].as_u64().unwrap() as usize];
     let file: toml::Table = std::fs::read_to_string(home.path().join("out.toml")).unwrap().parse().unwrap();
-    assert_eq!(winner["values"]["block-size"].as_str(), file["block-size"].as_str());
-    assert_eq!((winner["rounds"].as_u64(), winner["failures"].as_u64()), (Some(3), Some(0)));
-    assert!(report["noise_percent"].is_number());
-    assert_eq!(names(home.path()), ["out.toml"]);
+    assert_eq!(winner["values"][0].as_str(), file["block-size"].as_str());
+    assert_eq!(report["trust"]["verdict"], "simulated-only");
+    assert!(winner["simulated"][0]["flush"]["latency"]["p50_ms"].as_f64().unwrap() >= 1.0);
+    let page = std::fs::read_to_string(home.path().join("a.html")).unwrap();
+    assert!(page.starts_with("<!") && page.contains("Content-Security-Policy"));
+    let again = json(&run(home.path(), &args.concat()));
+    assert_eq!(again["configurations"], report["configurations"], "same seed, same figures");
+    assert_eq!(names(home.path()), ["a.html", "a.json", "out.toml"]);
+    // What CI asks: the same is fine, another place is not comparable.
+    let same = run(home.path(), &["compare", "a.json", "a.json", "--threshold", "5%"]);
+    assert_eq!(same.status.code(), Some(0), "{}", stderr(&same));
+}
+
+#[test]
+fn a_dry_run_and_impossible_demands_say_so() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store_arg = store.path().to_str().unwrap();
+    let dry = run(home.path(), &[&["sweep", "--test", store_arg, "--dry-run"][..], &TINY].concat());
+    assert!(dry.status.success() && stderr(&dry).contains("confirming"), "{}", stderr(&dry));
+    let none = run(home.path(), &[&["sweep", "--slo", "flush.p99<1us"][..], &TINY].concat());
+    assert_eq!(none.status.code(), Some(1), "{}", stderr(&none));
+    assert!(names(home.path()).is_empty() && names(store.path()).is_empty());
+    for (args, part) in [
+        (&["--slo", "flush.p98<1s"][..], "p50"),
+        (&["--real-only"], "--bucket mybucket"),
+        (&["--max-cost", "much"], "0.50"),
+        (&["--model", "nowhere"], "nowhere"),
+    ] {
+        let refused = run(home.path(), &[&["sweep"][..], args, &TINY[..6]].concat());
+        assert!(!refused.status.success() && stderr(&refused).contains(part), "{}", stderr(&refused));
+    }
 }
 
 #[test]
@@ -104,9 +134,11 @@ fn no_block_size_is_recommended_for_a_bare_directory() {
     let store_arg = store.path().to_str().unwrap();
     let refused = run(home.path(), &["sweep", "--test", store_arg, "--vary", "block-size=64k,1m"]);
     assert!(!refused.status.success() && stderr(&refused).contains("--latency 30ms"), "{}", stderr(&refused));
-    let output = run(home.path(), &["sweep", "--test", store_arg, "--scenario", "fsync-small"]);
+    let args = ["sweep", "--test", store_arg, "--scenario", "fsync-small", "--rounds", "1", "--vary", "threads=4,32"];
+    let output = run(home.path(), &args);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("no block size is recommended"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("no block size is recommended"), "{text}");
     let file: toml::Table = std::fs::read_to_string(home.path().join("s3b.toml")).unwrap().parse().unwrap();
     assert!(!file.contains_key("block-size") && file.contains_key("block-cache-threads"), "{file}");
 }
@@ -160,12 +192,13 @@ fn a_broken_trace_changes_nothing_and_says_where() {
 fn an_interrupted_sweep_cleans_up_and_reports() {
     let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store_arg = store.path().to_str().unwrap();
-    let args = [&["sweep", "--test", store_arg, "--rounds", "1000"][..], &TINY].concat();
+    let endless = ["sweep", "--test", store_arg, "--rounds", "1000", "--goal", "throughput"];
+    let args = [&endless[..], &TINY].concat();
     let mut child = tuner(home.path(), &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut asked = false;
     for line in lines {
-        if !asked && line.unwrap().starts_with("sweep 9/") {
+        if !asked && line.unwrap().starts_with("confirming 9/") {
             asked = true;
             let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
             assert!(kill.success());
@@ -174,7 +207,7 @@ fn an_interrupted_sweep_cleans_up_and_reports() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("Recommended:") && text.contains("interrupted"), "{text}");
+    assert!(text.contains("recommended") && text.contains("interrupted"), "{text}");
     assert!(names(store.path()).is_empty(), "{:?}", names(store.path()));
 }
 
@@ -226,7 +259,7 @@ fn help_teaches_with_examples() {
     let home = tempfile::tempdir().unwrap();
     for (args, parts) in [
         (&["--help"][..], &["s3b-tuner sweep ", "s3b-tuner replay "][..]),
-        (&["sweep", "--help"], &["--vary", "block-size=64k..4m:x4", "permanent", "--base-url", "Exit code"]),
+        (&["sweep", "--help"], &["--vary", "block-size=64k..8m:x2", "permanent", "--base-url", "Exit code"]),
         (&["replay", "-h"], &["vm.vscsi.zst", "intended start", "--bucket"]),
     ] {
         let output = run(home.path(), args);

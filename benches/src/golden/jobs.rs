@@ -67,8 +67,8 @@ impl Golden {
         format!(
             "{}, {pace}; {} blocks, cache {}, {} threads, write delay {} ms{also}; s3-standard, seed {SEED}",
             self.workload,
-            show_size(self.block_size),
-            show_size(self.cache),
+            show_size(&self.block_size),
+            show_size(&self.cache),
             self.threads,
             self.write_delay_ms,
         )

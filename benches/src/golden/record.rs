@@ -101,7 +101,7 @@ impl Record {
             match old.figure(key) {
                 None => lines.push(format!("{name}: {key} (none) -> {value}")),
                 Some(before) if before == *value => {}
-                Some(before) if before == 0.0 => lines.push(format!("{name}: {key} 0 -> {value}")),
+                Some(0.0) => lines.push(format!("{name}: {key} 0 -> {value}")),
                 Some(before) => {
                     let percent = (value / before - 1.0) * 100.0;
                     lines.push(format!("{name}: {key} {before} -> {value} ({percent:+.2} %)"));

@@ -17,7 +17,8 @@ use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::outcome::{Outcome, PriceTable};
 use crate::prices::Reader;
 use crate::report::config;
-use crate::sweep::run::{self, Request};
+use crate::sweep::request::Request;
+use crate::sweep::run;
 use crate::sweep::subjects::Chosen;
 use crate::sweep::{show, target};
 

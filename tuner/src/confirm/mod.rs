@@ -21,16 +21,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use s3b_engine::settings::Settings;
-use serde::{Deserialize, Serialize};
 
 pub use self::cut::Piece;
 pub use self::judge::{Judged, judge};
 pub use self::plan::{Plan, Setup, plan};
 pub use self::rounds::{Keep, run};
 use crate::answer::goal::GoalKind;
-use crate::measure::Measured;
 use crate::model::StoreModel;
-use crate::outcome::{Difference, Figures, Ledger, PriceTable};
+pub use crate::outcome::rounds::{OneRun, Round};
+use crate::outcome::{Difference, Figures, PriceTable};
 use crate::prices::Reader;
 use crate::simulate::{Pace, Tape};
 
@@ -75,30 +74,6 @@ pub struct Wanted {
     /// Choosing rounds, without the hold-out; at least 1.
     pub most_rounds: u32,
     pub seed: u64,
-}
-
-/// One run of one piece, as the run journal keeps it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OneRun {
-    /// Place among the plan's candidates; the number of candidates: the A/A twin of the first.
-    pub slot: usize,
-    /// Place among the plan's pieces.
-    pub piece: usize,
-    pub measured: Measured,
-    pub ledger: Ledger,
-    pub at_risk_bytes: u64,
-    /// CPU time of this process / (time x cores): near 1, the client itself was the limit.
-    pub cpu_share: f64,
-}
-
-/// A whole round: every candidate and the twin over every piece.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Round {
-    pub number: u32,
-    /// Measured after the choice, and never used for it.
-    pub hold_out: bool,
-    /// In the order in which they ran.
-    pub runs: Vec<OneRun>,
 }
 
 /// How far a run is, for people.

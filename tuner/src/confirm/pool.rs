@@ -1,10 +1,10 @@
 //! From the pieces of a workload, run once or several times, to figures of the whole. Pure.
 
 use super::Piece;
+use crate::figures;
 use crate::measure::Measured;
 use crate::outcome::{Figures, KindFigures, Ledger};
 use crate::simulate::Pace;
-use crate::sweep::figures;
 
 /// One run of one piece, real or simulated.
 #[derive(Clone, Copy)]

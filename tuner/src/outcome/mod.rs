@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod figures;
 mod number;
+pub mod rounds;
 pub mod run;
 pub mod trust;
 

@@ -7,7 +7,6 @@
 //! Written for the day the run is killed: `clean` then deletes exactly the keys noted here, `--resume` goes on after the
 //! last whole result. Holds no secret. Never deletes the journal of a run that left objects behind.
 
-pub mod clean;
 pub mod keys;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +21,7 @@ use s3b_engine::settings::{Location, Settings};
 use serde::{Deserialize, Serialize};
 
 use self::keys::KeyLog;
-use crate::confirm::Round;
+use crate::outcome::rounds::Round;
 use crate::outcome::{Figures, Outcome, StoreLedger};
 
 const RUN: &str = "run.json";

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::environment::{command_line, machine_memory};
 use super::grid::Grid;
-use super::run::Request;
+use super::request::Request;
 use super::subjects::Subject;
 use super::summary::{Frame, cache_memory, summary};
 use crate::budget::Budget;

@@ -68,6 +68,16 @@ impl Axis {
         self.flag.name
     }
 
+    /// The value that settings have, as a user would write it.
+    fn shown(&self, settings: &Settings) -> String {
+        let cache = &settings.block_cache;
+        self.flag.get(settings).unwrap_or_else(|| match self.name() {
+            THREADS => cache.threads.to_string(),
+            WRITE_DELAY => format!("{}ms", cache.write_delay.as_millis()),
+            _ => "default".into(),
+        })
+    }
+
     /// For the head of a column.
     pub fn title(&self) -> &'static str {
         SHORT.iter().find(|(_, long)| *long == self.flag.name).map_or(self.flag.name, |(short, _)| short)
@@ -155,7 +165,7 @@ impl Grid {
         if let Some(place) = self.configurations.iter().position(|one| one.settings == settings) {
             return Some(place);
         }
-        let values = self.axes.iter().map(|axis| axis.flag.get(&settings)).collect::<Option<_>>()?;
+        let values = self.axes.iter().map(|axis| axis.shown(&settings)).collect();
         self.configurations.push(Configuration { settings, values });
         Some(self.configurations.len() - 1)
     }

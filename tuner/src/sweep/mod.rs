@@ -7,8 +7,8 @@
 
 pub mod confirming;
 pub mod environment;
-pub mod figures;
 pub mod grid;
+pub mod request;
 pub mod run;
 pub mod show;
 pub mod simulated;

@@ -12,6 +12,7 @@ use s3b_engine::settings::{CacheSize, Location, Settings};
 use super::confirming::{self, Confirming};
 use super::environment::{command_line, environment, machine_memory, timestamp};
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
+use super::request::Request;
 use super::simulated::{Rows, Simulator};
 use super::subjects::{self, Chosen, Subject};
 use super::summary::Frame;
@@ -40,27 +41,6 @@ const WIDENINGS: usize = 3;
 const PROBE_SHARE: f64 = 0.25;
 /// Longer does not make a model better.
 const PROBE_TIME: Duration = Duration::from_secs(60);
-
-/// What was asked.
-pub struct Request {
-    pub chosen: Chosen,
-    pub target: Target,
-    pub prices: PriceTable,
-    pub reader: Reader,
-    pub goal: GoalKind,
-    pub constraints: Constraints,
-    pub vary: Vec<String>,
-    /// Leaders to confirm on the real store.
-    pub confirm: u8,
-    pub max_cost: f64,
-    pub max_time: Duration,
-    pub rounds: u16,
-    pub seed: u64,
-    pub jobs: Option<NonZeroUsize>,
-    pub dry_run: bool,
-    pub sim_only: bool,
-    pub real_only: bool,
-}
 
 /// Runs it. `None`: a dry run, of which the plan was shown.
 ///
@@ -348,8 +328,15 @@ fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
     if outcome.axis("block-size").is_some() {
         notes.push("the block size of a volume is permanent; everything else can be changed at any mount".to_owned());
     }
+    if !outcome.place.says_block_size {
+        notes.push(
+            "no block size is recommended: a local disk says nothing about S3, and a volume's block size is permanent"
+                .into(),
+        );
+    }
     if let Some(why) = &outcome.run.stopped {
-        let done = outcome.configurations.iter().filter(|one| !one.simulated.is_empty()).count();
+        let ran = |one: &&Configuration| !(one.simulated.is_empty() && one.measured.is_empty());
+        let done = outcome.configurations.iter().filter(ran).count();
         notes.push(format!("{why}: {done} of {} configurations were compared", outcome.configurations.len()));
     }
     let recommended = &outcome.configurations[answer.recommended];

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::figures::of_simulated;
 use super::grid::Configuration as Candidate;
 use super::subjects::Subject;
 use super::summary::{Frame, cache_memory, summary};
 use s3b_engine::settings::SurveyMode;
 
+use crate::figures::of_simulated;
 use crate::model::StoreModel;
 use crate::outcome::{Configuration, Figures};
 use crate::progress::ProgressLine;

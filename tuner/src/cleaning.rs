@@ -8,10 +8,10 @@ use s3b_engine::object::ObjectBackend;
 use s3b_engine::retry::Retrying;
 use s3b_engine::settings::Location;
 
-use super::{Found, State, Whereabouts, keys, lock};
 use crate::connection::Access;
 use crate::journal::{Cleaned, delete_all};
 use crate::place::{OWN_PREFIX, open_store};
+use crate::runs::{Found, State, Whereabouts, keys, lock};
 
 /// The access with the store of the run where none is named.
 ///
