@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 /// Writes the baseline anew.
 pub const REWRITE: &str = "cargo run -p s3b-benches --bin instructions -- --write";
 
-/// Counts may differ from the baseline by this share. Repetitions differ by less than a thousandth of it (see
-/// `docs/CI.md`); the rest is room for changes that cost nothing worth a line of explanation.
+/// Counts may differ from the baseline by this share: chosen, as room for changes that cost nothing worth a line of
+/// explanation. How much repetitions differ by has not been measured.
 pub const TOLERANCE: f64 = 0.02;
 
 const SIZE: u64 = 4 << 20;

@@ -17,7 +17,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  s3b-tuner sweep                                          no account, no set-up: about a minute, writes s3b.toml
+  s3b-tuner sweep                                          no account, no set-up: seconds, writes s3b.toml
   s3b-tuner sweep --bucket mybucket --trace vm.vscsi.zst   your bucket, your workload
   s3b-tuner inspect vm.vscsi.zst                           what a workload is like, without running it
   s3b-tuner doctor --bucket mybucket                       is it fit to be a disk?

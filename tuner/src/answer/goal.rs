@@ -22,7 +22,7 @@ pub enum GoalKind {
     Throughput,
     /// Dollars a month
     Cost,
-    /// Latency and dollars, equally
+    /// Latency and dollars, latency twice as much
     Balanced,
 }
 
@@ -49,7 +49,8 @@ impl GoalKind {
             Self::Latency => latency(figures),
             Self::Throughput => figures.seconds.max(1e-6),
             Self::Cost => dollars,
-            Self::Balanced => (latency(figures) * dollars).sqrt(),
+            // People forgive a bill sooner than a slow disk.
+            Self::Balanced => (latency(figures).powi(2) * dollars).cbrt(),
         }
     }
 }
@@ -98,7 +99,7 @@ mod tests {
         let (quick, cheap) = ((figures(1.0, 50.0, 9.0), 100.0), (figures(10.0, 100.0, 8.0), 5.0));
         let better = |goal: GoalKind| goal.loss(&quick.0, quick.1) < goal.loss(&cheap.0, cheap.1);
         assert!(better(GoalKind::Latency) && !better(GoalKind::Cost) && !better(GoalKind::Throughput));
-        assert!(!better(GoalKind::Balanced), "four times slower and seventeen times cheaper");
+        assert!(better(GoalKind::Balanced), "4.5 times slower outweighs a seventeenth of the price");
         assert!(GoalKind::Throughput.saturates() && !GoalKind::Balanced.saturates());
     }
 

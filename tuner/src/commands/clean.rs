@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::cleaning::{clean as clean_run, fill_in};
 use crate::connection::Connection;
-use crate::runs::clean::{clean as clean_run, fill_in};
 use crate::runs::{self, Found, State};
 
 /// Delete what killed runs left in a store: exactly the objects that their journals name

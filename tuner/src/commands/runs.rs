@@ -23,7 +23,6 @@ const EXAMPLES: &str = "\
 Examples:
   s3b-tuner runs
   s3b-tuner clean 3fa1            deletes what that run left
-  s3b-tuner sweep --resume 3fa1   goes on with it
 
 The journals are in $XDG_STATE_HOME/s3b/runs, or ~/.local/state/s3b/runs.
 Exit code: 0 done, 1 error, 2 wrong usage.";

@@ -168,12 +168,12 @@ pub fn against(ours: &Summary, theirs: &Summary) -> Vec<String> {
     .collect()
 }
 
-/// `2.4 times`, `61 % lower`, `7 % higher`; `None` for less than 3 % and for what has no ratio.
+/// `2.4 times as high`, `61 % lower`, `7 % higher`; `None` for less than 3 % and for what has no ratio.
 pub fn ratio(ours: f64, theirs: f64) -> Option<String> {
     let ratio = ours / theirs;
     match ratio {
         _ if !ratio.is_finite() || ratio <= 0.0 => None,
-        r if r >= 2.0 => Some(format!("{} times", digits(r))),
+        r if r >= 2.0 => Some(format!("{} times as high", digits(r))),
         r if r >= 1.03 => Some(format!("{:.0} % higher", (r - 1.0) * 100.0)),
         r if r <= 0.005 => Some(format!("{} times lower", whole(1.0 / r))),
         r if r <= 0.97 => Some(format!("{:.0} % lower", (1.0 - r) * 100.0)),
@@ -198,7 +198,7 @@ mod tests {
     fn changes_are_told_as_people_say_them() {
         let all = [(5.0, 2.0), (1.5, 1.0), (0.4, 1.0), (0.001, 1.0), (1.01, 1.0), (1.0, 0.0), (0.0, 1.0)];
         let told: Vec<String> = all.iter().map(|(a, b)| ratio(*a, *b).unwrap_or_default()).collect();
-        assert_eq!(told, ["2.50 times", "50 % higher", "60 % lower", "1,000 times lower", "", "", ""]);
+        assert_eq!(told, ["2.50 times as high", "50 % higher", "60 % lower", "1,000 times lower", "", "", ""]);
     }
 
     #[test]

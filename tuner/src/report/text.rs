@@ -129,7 +129,7 @@ fn why(answer: &Answer, width: usize) -> String {
 fn facts(outcome: &Outcome, answer: &Answer, width: usize) -> String {
     let mut out = String::from("\n");
     if let Some(text) = words::against_default(outcome, answer) {
-        out.push_str(&labelled("Gain", &text, width));
+        out.push_str(&labelled("Change", &text, width));
     }
     let others = answer.tied.iter().filter(|n| **n != answer.recommended).count() as u64;
     if others > 0 {

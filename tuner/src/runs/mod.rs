@@ -320,7 +320,7 @@ fn look(path: &Path) -> Result<Found> {
 }
 
 /// The lock that says a run is alive; the kernel lets it go however the process ends. `None`: another holds it.
-fn lock(path: &Path) -> Result<Option<File>> {
+pub fn lock(path: &Path) -> Result<Option<File>> {
     let file = lock_file(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),

@@ -40,8 +40,6 @@ pub struct Confirming<'a> {
 /// What they came to.
 pub struct Real {
     pub trust: Trust,
-    /// The simulation's other predictions may be believed.
-    pub trusted: bool,
     pub stopped: Option<String>,
     pub spent_dollars: f64,
     pub run: Arc<RunDirectory>,
@@ -132,7 +130,7 @@ impl Confirming<'_> {
             trust.verdict = Verdict::MeasuredOnly;
         }
         let spent_dollars = if request.target.is_bucket() { budget.dollars() } else { 0.0 };
-        Ok(Real { trust, trusted: judged.trusted, stopped: confirmed.stopped, spent_dollars, run })
+        Ok(Real { trust, stopped: confirmed.stopped, spent_dollars, run })
     }
 
     fn fill(&mut self, plan: &Plan, confirmed: &Confirmed, rows: &mut [Configuration]) {

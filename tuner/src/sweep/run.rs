@@ -9,23 +9,20 @@ use anyhow::{Result, bail};
 use s3b_engine::clock;
 use s3b_engine::settings::{CacheSize, Location, Settings};
 
-use super::confirming::{self, Confirming};
+use super::confirming::{self, Confirming, Real};
 use super::environment::{command_line, environment, machine_memory, timestamp};
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
 use super::request::Request;
 use super::simulated::{Rows, Simulator};
-use super::subjects::{self, Chosen, Subject};
+use super::subjects::{self, Subject};
 use super::summary::Frame;
-use super::target::Target;
 use super::widen::widened;
 use crate::answer::choose::{Question, Scores, choose};
-use crate::answer::goal::GoalKind;
 use crate::answer::pareto;
 use crate::answer::reasons::reasons;
-use crate::answer::slo::Constraints;
 use crate::interrupt::Interrupt;
 use crate::model::{StoreModel, shipped};
-use crate::outcome::{Answer, Configuration, Goal, Outcome, PriceTable, RunInfo, SCHEMA, Trust};
+use crate::outcome::{Answer, Configuration, Goal, Outcome, RunInfo, SCHEMA, Trust, Verdict};
 use crate::prices::Reader;
 use crate::probe::learn::learn;
 use crate::probe::plan::Billing;
@@ -59,60 +56,36 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
     let stop = stop_of(interrupt);
     let mut search =
         Search { request, weights: &weights, default, rows: Vec::new(), stopped: None, pool: None, tie: 1.0 };
-    match &model {
-        None => search.rows = confirming::bare_rows(request, &grid),
-        Some(model) => {
-            let simulator = Simulator {
-                subjects: &subjects,
-                store: model.clone(),
-                saturate: request.goal.saturates(),
-                seed: request.seed,
-                threads: request.jobs.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
-                frame: Frame { weights: &weights, prices: &request.prices, reader: request.reader },
-                machine_memory: machine_memory(),
-                survey: request.target.survey,
-                stop: &stop,
-            };
-            tokio::task::block_in_place(|| search.run(&simulator, &base, &mut grid))?;
-        }
-    }
-    let mut trust = Trust::default();
-    let mut kept = None;
-    let confirms = !request.sim_only && !request.target.is_model_only() && search.stopped.is_none();
+    search.simulate(model.as_ref(), &subjects, &base, &mut grid, &stop)?;
+    let mut real = None;
     let candidates = search.candidates(&grid);
-    if confirms && !candidates.is_empty() && (request.confirm > 0 || model.is_none()) {
+    if search.confirms(model.is_some(), &candidates) {
         let max_time = request.max_time.saturating_sub(start.elapsed());
         let max_dollars = (request.max_cost - spent).max(0.0);
-        let subjects = &mut subjects;
-        let mut confirming =
-            Confirming { request, subjects, grid: &grid, default, model: model.clone(), max_time, max_dollars };
+        let (subjects, model) = (&mut subjects, model.clone());
+        let mut confirming = Confirming { request, subjects, grid: &grid, default, model, max_time, max_dollars };
         let Some(plan) = confirming.plan(&search.rows, &candidates, &stop)? else { return Ok(None) };
-        let real = confirming.run(&plan, &mut search.rows, interrupt).await?;
-        search.pool = Some(candidates);
-        search.tie = 1.0 + real.trust.noise_floor.unwrap_or(0.0);
-        search.stopped = real.stopped.clone();
-        spent += real.spent_dollars;
-        if model.is_some() && !real.trusted {
-            eprintln!("the model is not trusted: the answer rests on what was measured");
-        }
-        (trust, kept) = (real.trust, Some(real.run));
+        let ran = confirming.run(&plan, &mut search.rows, interrupt).await?;
+        search.take(candidates, &ran);
+        spent += ran.spent_dollars;
+        real = Some(ran);
     } else if request.dry_run {
         eprintln!("nothing would be run for real");
         return Ok(None);
     }
     let (scores, answer) = search.answer(&grid);
+    let (rows, stopped) = (search.rows, search.stopped);
+    let fresh = || format!("{:012x}", rand::random::<u64>() >> 16);
     let mut outcome = Outcome {
         schema: SCHEMA.to_owned(),
         run: RunInfo {
-            id: kept
-                .as_ref()
-                .map_or_else(|| format!("{:012x}", rand::random::<u64>() >> 16), |run| run.description.id.clone()),
+            id: real.as_ref().map_or_else(fresh, |real| real.run.description.id.clone()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: command_line(std::env::args()),
             started,
             seconds: start.elapsed().as_secs_f64(),
             seed: request.seed,
-            stopped: search.stopped,
+            stopped,
             spent_dollars: spent,
         },
         environment: environment(),
@@ -121,19 +94,24 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         goal: goal(request),
         workloads: subjects.into_iter().map(|subject| subject.info).collect(),
         axes: grid.axes_of_outcome(),
-        configurations: search.rows,
+        configurations: rows,
         left_out: grid.left_out,
         answer: None,
-        trust,
+        trust: real.as_ref().map_or_else(Trust::default, |real| real.trust.clone()),
     };
+    finish(&mut outcome, answer, &scores);
+    if let Some(real) = real {
+        real.run.finish(&outcome)?;
+    }
+    Ok(Some(outcome))
+}
+
+/// Scores into the rows, sentences into the answer.
+fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores) {
     for (n, row) in outcome.configurations.iter_mut().enumerate() {
         row.summary.score = scores.of(n);
     }
-    outcome.answer = answer.map(|answer| explained(answer, &outcome, &scores));
-    if let Some(run) = kept {
-        run.finish(&outcome)?;
-    }
-    Ok(Some(outcome))
+    outcome.answer = answer.map(|answer| explained(answer, outcome, scores));
 }
 
 /// What is simulated, and what it cost to learn it.
@@ -231,6 +209,51 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// All rows: simulated where there is a model.
+    fn simulate(
+        &mut self,
+        model: Option<&Arc<StoreModel>>,
+        subjects: &[Subject],
+        base: &Settings,
+        grid: &mut Grid,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let request = self.request;
+        let Some(model) = model else {
+            self.rows = confirming::bare_rows(request, grid);
+            return Ok(());
+        };
+        let simulator = Simulator {
+            subjects,
+            store: model.clone(),
+            saturate: request.goal.saturates(),
+            seed: request.seed,
+            threads: request.jobs.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+            frame: Frame { weights: self.weights, prices: &request.prices, reader: request.reader },
+            machine_memory: machine_memory(),
+            survey: request.target.survey,
+            stop,
+        };
+        tokio::task::block_in_place(|| self.run(&simulator, base, grid))
+    }
+
+    /// Whether anything is to run for real.
+    fn confirms(&self, modelled: bool, candidates: &[usize]) -> bool {
+        let request = self.request;
+        let possible = !request.sim_only && !request.target.is_model_only() && self.stopped.is_none();
+        possible && !candidates.is_empty() && (request.confirm > 0 || !modelled)
+    }
+
+    /// Only what ran for real may be recommended from now on.
+    fn take(&mut self, candidates: Vec<usize>, real: &Real) {
+        self.pool = Some(candidates);
+        self.tie = 1.0 + real.trust.noise_floor.unwrap_or(0.0);
+        self.stopped.clone_from(&real.stopped);
+        if real.trust.verdict == Verdict::ModelNotTrusted {
+            eprintln!("the model is not trusted: the answer rests on what was measured");
+        }
+    }
+
     /// Simulates the grid, and what lies beyond its edges as long as the best lies on one.
     fn run(&mut self, simulator: &Simulator<'_>, base: &Settings, grid: &mut Grid) -> Result<()> {
         for widening in 0..=WIDENINGS {
