@@ -77,7 +77,7 @@ group! {
 
 group! {
     /// The block cache. The gauges (current_size, initial_size, dirty) are set, not counted; most_at_risk is the most bytes
-    /// written and not yet stored at any time.
+    /// written and not yet stored at any time, rewritten ones counted again up to their block's size.
     BlockCacheStats {
         current_size: Counter, initial_size: Counter, dirty: Counter, capacity: Counter,
         read_hits: Counter, read_misses: Counter, write_hits: Counter, write_misses: Counter,

@@ -411,7 +411,7 @@ fn build(
             // Listings cost nothing here.
             zero.survey = SurveyMode::On;
         }
-        let map = Arc::new(ZeroMap::new(store, &zero, known, stats.clone()).with_cpu(parts.cpu.clone()));
+        let map = Arc::new(ZeroMap::new(store, &zero, known, stats.clone()));
         notices.extend(map.start_survey());
         zero_map = Some(map.clone());
         store = map;

@@ -591,3 +591,22 @@ fn a_load_under_way_does_not_overtake_a_verification() {
         assert_eq!(woken, [before, after]);
     }
 }
+
+#[test]
+fn read_ahead_counts_as_used_when_it_served_somebody() {
+    let whole = Piece { block: BlockNumber(0), start: 0, len: BLOCK };
+    let part = Piece { block: BlockNumber(0), start: 0, len: 512 };
+    for (written, used) in [(None, 1), (Some(part), 1), (Some(whole), 0)] {
+        let mut core = Core::new(config(2, 2, 2, 4), Arc::default());
+        core.prefetch.push_back(0);
+        core.poll(0, |_| false);
+        let index = core.find(BlockNumber(0)).unwrap();
+        core.fetched(index, Ok(Arrived::Data(Base::Memory(FORM.zeroed()), None)), 1);
+        if let Some(piece) = written {
+            let access = Access { now: 2, known_zero: false, queued: false };
+            core.write(piece, Source::Bytes(&vec![1; piece.len as usize]), access).unwrap();
+        }
+        assert!(core.hit(part, 3).is_some());
+        assert_eq!(core.stats.block_cache.read_ahead_used.get(), used, "{written:?}");
+    }
+}
