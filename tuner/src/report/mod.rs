@@ -1,5 +1,6 @@
 //! Results for people (text) and programs (JSON).
 
+pub mod check;
 pub mod columns;
 pub mod config;
 pub mod cost;

@@ -201,8 +201,8 @@ impl Grid {
 }
 
 /// More threads than the cache has blocks can never be busy.
-fn pointless(settings: &Settings) -> Option<String> {
-    let block_size = settings.volume.block_size?;
+pub fn pointless(settings: &Settings) -> Option<String> {
+    let block_size = settings.volume.block_size.unwrap_or(VolumeSettings::NEW_BLOCK_SIZE);
     let blocks = match settings.block_cache.size {
         CacheSize::Auto => return None,
         CacheSize::Blocks(blocks) => blocks,
