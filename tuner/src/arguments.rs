@@ -163,7 +163,7 @@ mod tests {
             "--max-cost",
             "1",
         ]);
-        let now = read(&["--resume", "3f", "--max-cost=2", "--accessKey", "x", "--survey"]);
+        let now = read(&["--resume", "3f", "--max-cost=2", "--accessKey", "x", "--ssl"]);
         let words = overlaid(&command, &then, &now, |name| name == "access-key");
         let mut words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap()).collect();
         words.sort_unstable();
@@ -172,7 +172,7 @@ mod tests {
             "--in-region",
             "--max-cost=2",
             "--resume=3f",
-            "--survey=true",
+            "--ssl=true",
             "--vary=cache=1m",
             "--vary=threads=1,2",
         ];
