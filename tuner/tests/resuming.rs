@@ -142,7 +142,7 @@ fn a_full_disk_ends_a_sweep_with_nothing_lost() {
     assert!(whole.len() == 2 || whole.len() == 1, "{whole:?}");
     let id = said.split("--resume ").nth(1).unwrap().split_whitespace().next().unwrap();
     // Out of time at once: what is there is still an answer.
-    let resumed = run(home, &["sweep", "--resume", id, "--max-time", "1s"]);
+    let resumed = run(home, &["sweep", "--resume", id, "--max-time", "1ms"]);
     let text = String::from_utf8_lossy(&resumed.stdout);
     assert!(text.contains("recommended") && text.contains("out of time"), "{text}{}", stderr(&resumed));
     assert_eq!(journalled(home), whole);

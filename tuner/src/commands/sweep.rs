@@ -197,6 +197,11 @@ fn resumed(id: &str, now: &Sweep) -> Result<Sweep> {
         command.clone().try_get_matches_from(words).with_context(|| format!("--resume={id}: the arguments of that run"))
     };
     let (then, typed) = (matches(&before.command)?, matches(&command_line(std::env::args()))?);
+    for flag in command.get_arguments().filter_map(|arg| arg.get_long()).filter(|name| is_secret(name)) {
+        if then.get_raw(flag).is_some() && !now.connection.given.has(flag) {
+            eprintln!("--{flag} was given then; secrets are not kept, so give it again unless the environment has it");
+        }
+    }
     let words = overlaid(&command, &then, &typed, is_secret);
     let matches = command.clone().try_get_matches_from(words).with_context(|| format!("--resume={id}"))?;
     let mut all = Sweep::from_arg_matches(&matches)?;

@@ -1,4 +1,5 @@
-//! Whether a store is fit to be a disk: a list of checks, each with what was found and what to do.
+//! Whether a store is fit to be a disk, and settings to be mounted with: a list of checks, each with what was found and
+//! what to do.
 //!
 //! Looks, and tries out in a prefix of its own; changes nothing else. What it is not allowed to see it says it could not
 //! tell, and why.
@@ -6,6 +7,7 @@
 pub mod bucket;
 pub mod configuration;
 pub mod directory;
+pub mod examined;
 pub mod settings;
 
 use std::fmt::Write;

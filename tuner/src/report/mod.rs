@@ -1,6 +1,5 @@
 //! Results for people (text) and programs (JSON).
 
-pub mod check;
 pub mod columns;
 pub mod config;
 pub mod cost;

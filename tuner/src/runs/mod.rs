@@ -283,6 +283,8 @@ impl Found {
     /// What a person types to go on with it; `None`: it cannot be gone on with.
     pub fn resuming(&self) -> Option<String> {
         let description = self.description.as_ref().filter(|one| !one.depends_on.is_empty())?;
+        // Another version of the program may answer otherwise, and refuses.
+        let description = Some(description).filter(|one| one.version == env!("CARGO_PKG_VERSION"))?;
         (self.state == State::Stopped).then(|| description.resuming())
     }
 }

@@ -144,13 +144,13 @@ async fn model(
         return Ok((Some(Arc::new(model.clone())), 0.0));
     }
     let Location::Bucket(name) = &request.target.access.settings.location else { return Ok((None, 0.0)) };
-    if request.sim_only || request.dry_run {
-        eprintln!("no request is sent to {name}: the shipped model of S3 STANDARD stands for it");
-        return Ok((Some(Arc::new(shipped::standard())), 0.0));
-    }
     let earlier = kept.map_or(0.0, |kept| kept.earlier.dollars);
     if let Some(model) = kept.and_then(|kept| kept.earlier.model.clone()) {
         return Ok((Some(Arc::new(model)), earlier));
+    }
+    if request.sim_only || request.dry_run {
+        eprintln!("no request is sent to {name}: the shipped model of S3 STANDARD stands for it");
+        return Ok((Some(Arc::new(shipped::standard())), 0.0));
     }
     let bounds = Bounds {
         billing: Billing { requests: true, egress: request.reader == Reader::Outside },

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::columns::ROWS;
-use super::table::Table;
-use crate::doctor::{Check, Verdict, lines};
+use super::{Check, Verdict, lines};
 use crate::outcome::Summary;
+use crate::report::columns::{ROWS, Row};
+use crate::report::table::Table;
 
 /// Of one configuration.
 #[derive(Serialize)]
@@ -32,7 +32,7 @@ pub struct Pair {
 impl Pair {
     /// Whether the default is as good in every figure, and better in one.
     pub fn is_beaten(&self) -> bool {
-        let worse = |row: &super::columns::Row| {
+        let worse = |row: &Row| {
             let (this, default) = ((row.value)(&self.this)?, (row.value)(&self.default)?);
             let order = this.total_cmp(&default);
             Some(if row.more_is_better { order.reverse() } else { order })
