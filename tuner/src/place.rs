@@ -258,7 +258,7 @@ async fn mark(store: &Retrying, key: &str, run: Option<&RunDirectory>) -> Result
 }
 
 /// Without what belongs to the user's own mount: above all its cache file, which no run may touch.
-fn of_our_own(mut settings: Settings) -> Settings {
+pub fn of_our_own(mut settings: Settings) -> Settings {
     let cache = &mut settings.block_cache;
     (cache.file, cache.offline, cache.recover_dirty, cache.preload) = (None, false, false, false);
     (settings.volume.read_only, settings.volume.force) = (false, false);

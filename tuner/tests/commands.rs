@@ -150,7 +150,7 @@ fn a_trace_is_replayed_and_counted() {
     std::fs::write(home.path().join("s3b.toml"), "block-size = \"64k\"\nblock-cache-threads = 4\n").unwrap();
     let store_arg = store.path().to_str().unwrap();
     let args = ["replay", "day", "--config", "s3b.toml", "--test", store_arg, "--format", "json"];
-    for pace in ["trace", "max"] {
+    for pace in ["trace", "max", "closed", "x4"] {
         let output = run(home.path(), &[&args[..], &["--pace", pace]].concat());
         assert!(output.status.success(), "{}", stderr(&output));
         let report = json(&output);
@@ -165,6 +165,97 @@ fn a_trace_is_replayed_and_counted() {
         assert_eq!(report["subject"]["prefilled_blocks"], 16);
         assert!(names(store.path()).is_empty(), "{:?}", names(store.path()));
     }
+}
+
+#[test]
+fn another_pace_is_for_replays_alone() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(home.path().join("day"), trace(300)).unwrap();
+    let args = ["replay", "day", "--test", store.path().to_str().unwrap(), "--format", "json", "--pace"];
+    let paced = |pace: &[&str]| run(home.path(), &[&args[..], pace].concat());
+    let (slow, closed) = (paced(&["x0.5"]), paced(&["closed", "--outstanding", "3"]));
+    // 300 requests, one every 200 us, at half the speed.
+    assert!(json(&slow)["elapsed_s"].as_f64().unwrap() >= 0.1196, "{}", stderr(&slow));
+    assert_eq!(json(&closed)["subject"]["pace"], "closed loop, 3 outstanding");
+    assert!([&slow, &closed].iter().all(|output| stderr(output).contains("nothing about which write delay")));
+    assert!(!stderr(&paced(&["trace"])).contains("write delay"));
+    assert!(stderr(&paced(&["x4", "--outstanding", "3"])).contains("--pace closed"));
+    for (command, pace) in [("sweep", "x2"), ("sweep", "max"), ("check", "x0.5")] {
+        let refused = run(home.path(), &[command, "--trace", "day", "--pace", pace]);
+        let said = stderr(&refused);
+        assert!(refused.status.code() == Some(2) && said.contains("write delay") && said.contains("replay"), "{said}");
+    }
+}
+
+/// What its content does not tell is said the same way to every command that reads a trace.
+#[test]
+fn every_command_that_reads_a_trace_takes_its_format() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(home.path().join("day"), "1,5633898,28,1,7\n".repeat(40)).unwrap();
+    let store_arg = store.path().to_str().unwrap();
+    let vary = ["--vary", "threads=4", "--block-size=64k"];
+    for args in [
+        &["inspect", "day"][..],
+        &["mrc", "day"],
+        &["convert", "day", "day.csv"],
+        &["cost", "day"],
+        &["check", "--trace", "day"],
+        &["replay", "day", "--test", store_arg, "--pace", "max"],
+        &[&["sweep", "--trace", "day"][..], &vary].concat(),
+    ] {
+        let refused = run(home.path(), args);
+        assert!(
+            refused.status.code() == Some(1) && stderr(&refused).contains("--from tencent"),
+            "{args:?}: {}",
+            stderr(&refused)
+        );
+        let read = run(home.path(), &[args, &["--from", "tencent"]].concat());
+        assert!(read.status.success(), "{args:?}: {}", stderr(&read));
+    }
+}
+
+#[test]
+fn a_configuration_is_checked_before_it_is_mounted_with() {
+    let home = tempfile::tempdir().unwrap();
+    let file = "block-size = \"64k\"\nblock-cache-size = \"64m\"\nfuse-threads = 2\ndurability = \"none\"\n";
+    std::fs::write(home.path().join("s3b.toml"), file).unwrap();
+    let args = ["check", "--config", "s3b.toml", "--scenario", "fsync-small"];
+    let output = run(home.path(), &[&args[..], &["--ram", "64m"]].concat());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    for part in [
+        "ok    settings",
+        "WARN  settings           --durability=none",
+        "64m of this machine",
+        "ok    bounds",
+        "PUT per GiB        21,845",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    let slow =
+        run(home.path(), &[&args[..], &["--durability=store", "--slo", "flush.p99<1us", "--format", "json"]].concat());
+    let report = json(&slow);
+    assert_eq!(
+        (slow.status.code(), &report["schema"], &report["verdict"]),
+        (Some(1), &"s3b-tuner.check/1".into(), &"fail".into())
+    );
+    let checks = report["checks"].as_array().unwrap();
+    let broken = checks.iter().find(|check| check["verdict"] == "fail").unwrap();
+    assert!(
+        broken["name"] == "bounds" && broken["found"].as_str().unwrap().contains("flush.p99<1us: it is"),
+        "{broken}"
+    );
+    assert!(report["simulated"]["this"]["flush_p50_ms"].as_f64() > Some(1.0), "{report:#}");
+    // What a mount refuses is the result, and so is what it cannot hold.
+    let refused = run(home.path(), &[&args[..], &["--offline"]].concat());
+    let text = String::from_utf8_lossy(&refused.stdout);
+    assert!(
+        refused.status.code() == Some(1) && text.contains("FAIL  settings") && text.contains("cache file"),
+        "{text}"
+    );
+    std::fs::write(home.path().join("s3b.toml"), "blok-size = 1\n").unwrap();
+    let unknown = json(&run(home.path(), &[&args[..], &["--format", "json"]].concat()));
+    assert!(unknown["checks"][0]["found"].as_str().unwrap().contains("did you mean `block-size`"), "{unknown}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub enum TraceError {
     )]
     Unknown { path: PathBuf, head: String },
     #[error(
-        "{path}: could be {candidates}; name the one it is, for example {first}", path = path.display(),
+        "{path}: could be {candidates}; name the one it is, for example --from {first}", path = path.display(),
         candidates = candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "),
         first = candidates.first().map_or("csv", |format| format.name())
     )]

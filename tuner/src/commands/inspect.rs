@@ -16,6 +16,7 @@ use crate::analysis::windows::Picker;
 use crate::arguments::{self, TableFormat};
 use crate::progress::ProgressLine;
 use crate::report::inspect::Report;
+use crate::trace_options::TraceOptions;
 use crate::workload::Workload;
 
 /// Describe a workload: mix, sizes, rates, working set, sequentiality, reuse, flushes, and what caches and delays would save
@@ -40,6 +41,8 @@ pub struct Inspect {
     /// How the result is printed on stdout
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub format: TableFormat,
+    #[command(flatten)]
+    pub reading: TraceOptions,
 }
 
 const INSPECT_EXAMPLES: &str = "\
@@ -64,7 +67,7 @@ fn nanoseconds(time: Duration) -> u64 {
 /// # Errors
 /// Whatever is wrong with the workload, with the place in it.
 pub async fn inspect(args: &Inspect) -> Result<ExitCode> {
-    let workload = Workload::load(&args.workload)?;
+    let workload = Workload::load_with(&args.workload, &args.reading.options())?;
     let mut sizes = args.block_size.clone();
     sizes.sort_unstable();
     sizes.dedup();

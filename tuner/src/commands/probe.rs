@@ -14,6 +14,7 @@ use crate::connection::Connection;
 use crate::cost::{PRICES_DATED, Requests};
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::model::text;
+use crate::place::Owner;
 use crate::probe::fit::{self, Fitted};
 use crate::probe::plan::{Billing, Plan};
 use crate::probe::{self, Bounds, Findings, learn};
@@ -88,7 +89,7 @@ pub async fn probe(args: &Probe) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let interrupt = Interrupt::listen();
-    let (place, set_up_ms) = learn::open(&access, &name).await?;
+    let (place, set_up_ms) = learn::open(&access, &name, Owner::default()).await?;
     eprintln!("working under {} of {}; Ctrl-C stops earlier", place.prefix(), place.describe());
     let bounds = Bounds { billing, max_dollars, max_time: args.max_time, seed: args.seed };
     let findings = probe::probe(&place, &plan, &bounds, &interrupt).await;

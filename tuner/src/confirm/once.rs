@@ -104,7 +104,7 @@ impl<'a> Stage<'a> {
         let options = Options {
             pace: match self.plan.wanted.cases[scene.piece.case].pace {
                 Pace::Schedule => replay::Pace::Schedule,
-                Pace::Closed { outstanding } => replay::Pace::Max { outstanding },
+                Pace::Closed { outstanding } => replay::Pace::Closed { outstanding },
             },
             device_starts: scene.device_starts.clone(),
             streams: scene.piece.tape.streams.clone(),

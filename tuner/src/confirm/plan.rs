@@ -67,6 +67,8 @@ pub struct Setup {
     pub candidate: usize,
     pub piece: usize,
     pub blocks: u64,
+    /// At worst.
+    pub most: StoreLedger,
 }
 
 /// See the module.
@@ -88,6 +90,8 @@ pub struct Plan {
     pub dollars: f64,
     /// At worst, of one round.
     pub round_dollars: f64,
+    /// At worst, of one run of each candidate over each piece, without filling its volume.
+    pub runs: Vec<Vec<StoreLedger>>,
     pub seconds: f64,
     pub round_seconds: f64,
 }
@@ -143,6 +147,7 @@ pub fn plan(mut wanted: Wanted, stop: &AtomicBool) -> Result<Plan> {
         seconds: costs.setup_seconds + f64::from(rounds + 1) * costs.round_seconds,
         round_seconds: costs.round_seconds,
         setups: costs.setups,
+        runs: costs.runs,
         wanted,
     })
 }
@@ -162,6 +167,14 @@ impl Plan {
     /// The candidate that runs in a slot.
     pub fn candidate(&self, slot: usize) -> &Candidate {
         &self.wanted.candidates[if slot + 1 == self.slots() { 0 } else { slot }]
+    }
+
+    /// What one run may issue at worst, also if its volume is filled first.
+    pub fn most_of_run(&self, slot: usize, piece: usize) -> StoreLedger {
+        let candidate = if slot + 1 == self.slots() { 0 } else { slot };
+        let setups = self.setups.iter().filter(|setup| setup.piece == piece).map(|setup| &setup.most);
+        let filling = setups.max_by_key(|most| most.puts).copied().unwrap_or_default();
+        self.runs[candidate][piece].plus(&filling)
     }
 
     /// What a person reads before anything is spent.
@@ -283,25 +296,37 @@ struct Costs {
     setup_seconds: f64,
     round: StoreLedger,
     round_seconds: f64,
+    /// For each candidate and piece.
+    runs: Vec<Vec<StoreLedger>>,
 }
 
 impl Costs {
     fn of(wanted: &Wanted, pieces: &[Piece], simulated: &[Vec<Simulated>], kept: &[usize]) -> Result<Self> {
-        let mut costs =
-            Self { setups: Vec::new(), setup: CLAIMING, setup_seconds: 0.0, round: ZERO, round_seconds: 0.0 };
+        let mut costs = Self {
+            setups: Vec::new(),
+            setup: CLAIMING,
+            setup_seconds: 0.0,
+            round: ZERO,
+            round_seconds: 0.0,
+            runs: Vec::new(),
+        };
         for (place, n) in kept.iter().enumerate() {
             // The first runs twice in each round.
             let times = if place == 0 { 2.0 } else { 1.0 };
+            let mut runs = Vec::new();
             for (number, piece) in pieces.iter().enumerate() {
                 let one = &simulated[*n][number];
                 costs.fill(wanted, place, *n, (number, piece))?;
                 let primed = primed(&one.ledger, piece, *n);
-                add(&mut costs.round, &one.ledger.store, SAFETY * times);
-                add(&mut costs.round, &primed, SAFETY * times);
-                add(&mut costs.round, &OPENING, times);
+                let mut run = OPENING;
+                add(&mut run, &one.ledger.store, SAFETY);
+                add(&mut run, &primed, SAFETY);
+                add(&mut costs.round, &run, times);
+                runs.push(run);
                 let expected = one.measured.elapsed.as_secs_f64() + primed.gets as f64 * SECONDS_PER_BLOCK;
                 costs.round_seconds += (expected + OPENING_SECONDS) * times;
             }
+            costs.runs.push(runs);
         }
         Ok(costs)
     }
@@ -317,10 +342,11 @@ impl Costs {
             return Ok(());
         }
         let stored = StoreLedger { puts: blocks, put_bytes: blocks * block_size, ..ZERO };
-        add(&mut self.setup, &stored, SAFETY);
-        add(&mut self.setup, &OPENING, 1.0);
+        let mut most = OPENING;
+        add(&mut most, &stored, SAFETY);
+        self.setup = self.setup.plus(&most);
         self.setup_seconds += OPENING_SECONDS + blocks as f64 * SECONDS_PER_BLOCK;
-        self.setups.push(Setup { volume, candidate: place, piece: number, blocks });
+        self.setups.push(Setup { volume, candidate: place, piece: number, blocks, most });
         Ok(())
     }
 

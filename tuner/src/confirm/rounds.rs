@@ -11,7 +11,7 @@ use s3b_scenarios::random::Random;
 use super::once::Stage;
 use super::{Confirmed, OneRun, Plan, Round, Step, decide};
 use crate::interrupt::Interrupt;
-use crate::outcome::Difference;
+use crate::outcome::{Difference, StoreLedger};
 use crate::place::{End, Place};
 use crate::runs::{Record, RunDirectory};
 
@@ -40,6 +40,8 @@ struct Runner<'a> {
     rounds: Vec<Round>,
     begun: clock::Instant,
     longest_round: Duration,
+    /// Of rounds that were there already.
+    earlier_runs: u64,
     stopped: Option<&'static str>,
     steps: u64,
 }
@@ -56,6 +58,7 @@ pub async fn run(
     interrupt: &Interrupt,
     on_step: &mut dyn FnMut(Step),
 ) -> Result<Confirmed> {
+    let earlier_runs = keep.earlier.iter().map(|round| round.runs.len() as u64).sum();
     let mut runner = Runner {
         plan,
         place,
@@ -66,13 +69,15 @@ pub async fn run(
         rounds: keep.earlier,
         begun: clock::now(),
         longest_round: Duration::ZERO,
+        earlier_runs,
         stopped: None,
         steps: 0,
     };
-    let decided = runner.choose().await?;
-    if runner.stopped.is_none() {
-        runner.hold_out().await?;
-    }
+    let decided = runner.all().await;
+    // However it ended, what it did cost is known now.
+    let noted = runner.note_spent(&StoreLedger::default());
+    let decided = decided?;
+    noted?;
     let Runner { rounds, stopped, stage, .. } = runner;
     let mut confirmed = of_rounds(plan, rounds);
     confirmed.stopped = stopped.map(str::to_owned);
@@ -87,6 +92,20 @@ pub async fn run(
 }
 
 impl Runner<'_> {
+    async fn all(&mut self) -> Result<bool> {
+        let decided = self.choose().await?;
+        if self.stopped.is_none() {
+            self.hold_out().await?;
+        }
+        Ok(decided)
+    }
+
+    /// Notes what was issued so far and what may be issued next, so that a killed run counts too much, never too little.
+    fn note_spent(&self, next: &StoreLedger) -> Result<()> {
+        let (Some(run), Some(budget)) = (self.keep, self.place.budget()) else { return Ok(()) };
+        run.note(&Record::Spent(budget.spent().plus(next)))
+    }
+
     /// All choosing rounds that are needed and possible. Answers whether it ended because it was decided.
     async fn choose(&mut self) -> Result<bool> {
         let slots = self.plan.slots();
@@ -134,6 +153,7 @@ impl Runner<'_> {
         random.shuffle(&mut order);
         let mut runs = Vec::new();
         for (slot, piece) in order {
+            self.note_spent(&self.plan.most_of_run(slot, piece))?;
             match self.one(slot, piece, number).await? {
                 Some(run) => runs.push(run),
                 None => return Ok(false),
@@ -143,9 +163,6 @@ impl Runner<'_> {
         let round = Round { number, hold_out, runs };
         if let Some(run) = self.keep {
             run.note(&Record::Round(round.clone()))?;
-            if let Some(budget) = self.place.budget() {
-                run.note(&Record::Spent(budget.spent()))?;
-            }
         }
         self.rounds.push(round);
         if !hold_out {
@@ -216,7 +233,8 @@ impl Runner<'_> {
         let pieces = self.plan.pieces.len() as u64;
         let step = Step {
             done: self.steps,
-            of: (u64::from(self.plan.rounds) * self.plan.slots() as u64 + 1) * pieces,
+            of: ((u64::from(self.plan.rounds) * self.plan.slots() as u64 + 1) * pieces)
+                .saturating_sub(self.earlier_runs),
             what: format!("{what} on {}", self.plan.pieces[piece].tape.title),
             spent_dollars: self.place.budget().map_or(0.0, |budget| budget.dollars()),
         };

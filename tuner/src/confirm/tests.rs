@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::model::shipped;
 use crate::outcome::Verdict;
 use crate::place::{Owner, Place};
-use crate::runs::{Description, RunDirectory};
+use crate::runs::{Description, Record, RunDirectory};
 use crate::simulate::Found;
 
 /// Reads of 64 blocks of 64 KiB, and writes with flushes between.
@@ -119,15 +119,26 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
     let description = run_directory.description.clone();
     drop(run_directory);
     let (_again, records) = RunDirectory::resume_in(dir.path(), "aa", &description).unwrap();
+    let spent =
+        records.iter().rev().find_map(|record| if let Record::Spent(spent) = record { Some(*spent) } else { None });
+    assert_eq!(spent, Some(budget.spent()), "counted to the last request");
     let earlier: Vec<Round> = records
         .into_iter()
-        .filter_map(|record| if let crate::runs::Record::Round(round) = record { Some(round) } else { None })
+        .filter_map(|record| if let Record::Round(round) = record { Some(round) } else { None })
         .collect();
     let place = self::place(true, Owner::default()).await;
+    let first = vec![earlier[0].clone()];
     let keep = Keep { run: None, earlier };
     let resumed =
         run(&plan, &place, keep, &Interrupt::default(), &mut |_| panic!("nothing is left to run")).await.unwrap();
     assert_eq!((resumed.measured, resumed.losses), (confirmed.measured, confirmed.losses));
+    // What was spent before counts: nothing is begun that would pass the cap.
+    let capped = self::budget(budget.dollars() + plan.round_dollars);
+    capped.charge_earlier(&budget.spent());
+    let place = self::place(true, Owner { run: None, budget: Some(capped.clone()) }).await;
+    let keep = Keep { run: None, earlier: first };
+    let poor = run(&plan, &place, keep, &Interrupt::default(), &mut |_| panic!("no money is left")).await.unwrap();
+    assert_eq!((poor.stopped.as_deref(), poor.rounds.len()), (Some("out of money"), 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

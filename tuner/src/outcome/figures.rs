@@ -120,3 +120,24 @@ pub struct StoreLedger {
     pub throttled: u64,
     pub errors: u64,
 }
+
+impl StoreLedger {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, more: &Self) -> Self {
+        Self {
+            gets: self.gets + more.gets,
+            heads: self.heads + more.heads,
+            puts: self.puts + more.puts,
+            lists: self.lists + more.lists,
+            deletes: self.deletes + more.deletes,
+            deleted_keys: self.deleted_keys + more.deleted_keys,
+            get_bytes: self.get_bytes + more.get_bytes,
+            put_bytes: self.put_bytes + more.put_bytes,
+            header_bytes: self.header_bytes + more.header_bytes,
+            retries: self.retries + more.retries,
+            throttled: self.throttled + more.throttled,
+            errors: self.errors + more.errors,
+        }
+    }
+}

@@ -29,6 +29,7 @@ pub use self::many::{Finished, in_parallel, many};
 pub use self::player::Pace;
 use self::player::Player;
 use self::scene::Scene;
+pub(crate) use self::scene::within_speeds;
 pub use self::tape::{Found, MOST_KEPT, Ops, Tape};
 use crate::cost::Requests;
 use crate::measure::Measured;

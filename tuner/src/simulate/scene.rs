@@ -167,7 +167,7 @@ fn of_a_mount(settings: &Settings, seed: u64) -> Settings {
 }
 
 /// The model, no faster than the settings allow.
-fn within_speeds(model: &StoreModel, settings: &Settings) -> StoreModel {
+pub(crate) fn within_speeds(model: &StoreModel, settings: &Settings) -> StoreModel {
     let mut model = model.clone();
     let (network, s3) = (&mut model.network, &settings.s3);
     let limits = [

@@ -1,15 +1,15 @@
 //! The leaders of a simulation, or every configuration where nothing is simulated, run for real: places and budgets
 //! around [`crate::confirm`], and its results into the rows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::environment::{command_line, machine_memory};
+use super::environment::machine_memory;
 use super::grid::Grid;
+use super::kept::Kept;
 use super::request::Request;
 use super::subjects::Subject;
 use super::summary::{Frame, cache_memory, summary};
@@ -21,7 +21,6 @@ use crate::outcome::{Configuration, Trust, Verdict};
 use crate::place::{Owner, Place};
 use crate::progress::ProgressLine;
 use crate::report::config;
-use crate::runs::{Description, RunDirectory};
 use crate::simulate::Pace;
 
 /// Real runs to be made.
@@ -42,16 +41,23 @@ pub struct Real {
     pub trust: Trust,
     pub stopped: Option<String>,
     pub spent_dollars: f64,
-    pub run: Arc<RunDirectory>,
 }
 
 impl Confirming<'_> {
     /// Shows the plan. `None`: a dry run.
     ///
     /// # Errors
-    /// As [`confirm::plan`].
-    pub fn plan(&self, rows: &[Configuration], candidates: &[usize], stop: &AtomicBool) -> Result<Option<Plan>> {
+    /// As [`confirm::plan`] and [`Kept::planned`].
+    pub fn plan(
+        &self,
+        kept: Option<&Kept>,
+        rows: &[Configuration],
+        candidates: &[usize],
+        stop: &AtomicBool,
+    ) -> Result<Option<Plan>> {
         let default = candidates.iter().position(|n| Some(*n) == self.default);
+        let bounds = (self.max_time, self.max_dollars);
+        let (max_time, max_dollars) = kept.map_or(bounds, |kept| kept.bounds(bounds.0, bounds.1));
         let wanted = Wanted {
             candidates: candidates
                 .iter()
@@ -68,14 +74,24 @@ impl Confirming<'_> {
             model: self.model.clone(),
             prices: self.request.prices.clone(),
             reader: self.request.reader,
-            max_dollars: self.request.target.is_bucket().then_some(self.max_dollars),
-            max_time: self.max_time,
+            max_dollars: self.capped(max_dollars),
+            max_time,
             most_rounds: self.request.rounds.into(),
             seed: self.request.seed,
         };
-        let plan = tokio::task::block_in_place(|| confirm::plan(wanted, stop)).context("cannot plan real runs")?;
+        let mut plan = tokio::task::block_in_place(|| confirm::plan(wanted, stop)).context("cannot plan real runs")?;
+        if let Some(kept) = kept.filter(|_| !self.request.dry_run) {
+            kept.planned(&plan, (max_time, max_dollars))?;
+        }
+        // What is left of this sitting's time and money; the plan itself stays what it was.
+        (plan.wanted.max_time, plan.wanted.max_dollars) = (self.max_time, self.capped(self.max_dollars));
         eprint!("{}", plan.text());
         Ok((!self.request.dry_run).then_some(plan))
+    }
+
+    /// A directory costs nothing.
+    fn capped(&self, dollars: f64) -> Option<f64> {
+        self.request.target.is_bucket().then_some(dollars)
     }
 
     fn case(&self, workload: usize, subject: &Subject, rows: &[Configuration], candidates: &[usize]) -> Case {
@@ -95,29 +111,29 @@ impl Confirming<'_> {
     ///
     /// # Errors
     /// A store that cannot be used, or a run journal that cannot be written. What was stored is deleted first.
-    pub async fn run(&mut self, plan: &Plan, rows: &mut [Configuration], interrupt: &Interrupt) -> Result<Real> {
+    pub async fn run(
+        &mut self,
+        plan: &Plan,
+        kept: &Kept,
+        rows: &mut [Configuration],
+        interrupt: &Interrupt,
+    ) -> Result<Real> {
         let request = self.request;
         let access = &request.target.access;
-        let description = Description::new(command_line(std::env::args()), &access.settings, BTreeMap::new())?;
-        let run = Arc::new(RunDirectory::create(description)?);
-        let cap = request.target.is_bucket().then_some(self.max_dollars);
+        let Kept { run, earlier } = kept;
+        let cap = self.capped(self.max_dollars);
         let budget = Budget::new(request.prices.clone(), request.reader, cap);
+        budget.charge_earlier(&earlier.spent);
         let around = request.target.model.clone().filter(|_| !request.target.is_bucket());
         let owner = Owner { run: Some(run.clone()), budget: Some(budget.clone()) };
-        let place = match Place::claim_for(access, around, owner).await {
-            Ok(place) => place,
-            Err(error) => {
-                run.forget()?;
-                return Err(error);
-            }
-        };
+        let place = Place::claim_for(access, around, owner).await?;
         eprintln!("working under {} of {}; Ctrl-C stops earlier", place.prefix(), place.describe());
         let mut line: Option<ProgressLine> = None;
         let mut on_step = |step: Step| {
             let line = line.get_or_insert_with(|| ProgressLine::stepping("confirming", step.of));
             line.step(|| format!("{} (${:.4} spent)", step.what, step.spent_dollars));
         };
-        let keep = Keep { run: Some(&run), earlier: Vec::new() };
+        let keep = Keep { run: Some(run), earlier: earlier.rounds.clone() };
         let result = confirm::run(plan, &place, keep, interrupt, &mut on_step).await;
         let cleaned = place.clean().await;
         cleaned.report();
@@ -130,7 +146,7 @@ impl Confirming<'_> {
             trust.verdict = Verdict::MeasuredOnly;
         }
         let spent_dollars = if request.target.is_bucket() { budget.dollars() } else { 0.0 };
-        Ok(Real { trust, stopped: confirmed.stopped, spent_dollars, run })
+        Ok(Real { trust, stopped: confirmed.stopped, spent_dollars })
     }
 
     fn fill(&mut self, plan: &Plan, confirmed: &Confirmed, rows: &mut [Configuration]) {

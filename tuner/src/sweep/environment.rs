@@ -35,12 +35,14 @@ pub fn timestamp() -> String {
     Timestamp::from_second(seconds as i64).map(|time| time.to_string()).unwrap_or_default()
 }
 
+/// Whether the value of this flag is never kept or shown.
+pub fn is_secret(name: &str) -> bool {
+    SECRETS.iter().any(|flag| matches!(flag.value, ValueKind::Secret(_)) && flag.is_called(name))
+}
+
 /// The command line as typed, with the values of secrets left out.
 pub fn command_line(args: impl IntoIterator<Item = String>) -> Vec<String> {
-    let secret = |arg: &str| {
-        let name = arg.trim_start_matches('-');
-        SECRETS.iter().any(|flag| matches!(flag.value, ValueKind::Secret(_)) && flag.is_called(name))
-    };
+    let secret = |arg: &str| is_secret(arg.trim_start_matches('-'));
     let mut shown: Vec<String> = Vec::new();
     let mut hide_next = false;
     for arg in args {

@@ -160,7 +160,10 @@ impl Grid {
     /// axes leave it out. `None` if it cannot be.
     pub fn default_of_mount(&mut self, base: &Settings) -> Option<usize> {
         let mut settings = base.clone();
-        settings.volume.block_size.get_or_insert(VolumeSettings::NEW_BLOCK_SIZE);
+        // Where block sizes are not compared none is named, so that none is recommended.
+        if self.place_of(BLOCK_SIZE).is_some() {
+            settings.volume.block_size.get_or_insert(VolumeSettings::NEW_BLOCK_SIZE);
+        }
         check::settle(&mut settings).ok()?;
         if let Some(place) = self.configurations.iter().position(|one| one.settings == settings) {
             return Some(place);
@@ -201,8 +204,8 @@ impl Grid {
 }
 
 /// More threads than the cache has blocks can never be busy.
-fn pointless(settings: &Settings) -> Option<String> {
-    let block_size = settings.volume.block_size?;
+pub fn pointless(settings: &Settings) -> Option<String> {
+    let block_size = settings.volume.block_size.unwrap_or(VolumeSettings::NEW_BLOCK_SIZE);
     let blocks = match settings.block_cache.size {
         CacheSize::Auto => return None,
         CacheSize::Blocks(blocks) => blocks,

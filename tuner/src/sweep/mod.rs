@@ -6,8 +6,10 @@
 //! ```
 
 pub mod confirming;
+pub mod digest;
 pub mod environment;
 pub mod grid;
+pub mod kept;
 pub mod request;
 pub mod run;
 pub mod show;

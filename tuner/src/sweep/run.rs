@@ -12,6 +12,7 @@ use s3b_engine::settings::{CacheSize, Location, Settings};
 use super::confirming::{self, Confirming, Real};
 use super::environment::{command_line, environment, machine_memory, timestamp};
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
+use super::kept::Kept;
 use super::request::Request;
 use super::simulated::{Rows, Simulator};
 use super::subjects::{self, Subject};
@@ -23,7 +24,9 @@ use crate::answer::reasons::reasons;
 use crate::interrupt::Interrupt;
 use crate::model::{StoreModel, shipped};
 use crate::outcome::{Answer, Configuration, Goal, Outcome, RunInfo, SCHEMA, Trust, Verdict};
+use crate::place::Owner;
 use crate::prices::Reader;
+use crate::probe::Bounds;
 use crate::probe::learn::learn;
 use crate::probe::plan::Billing;
 
@@ -44,13 +47,32 @@ const PROBE_TIME: Duration = Duration::from_secs(60);
 /// # Errors
 /// Whatever prevents an answer; an interrupted sweep is an outcome.
 pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Outcome>> {
-    let (start, started) = (clock::now(), timestamp());
-    let simulates = !request.real_only && !request.target.is_bare_directory();
-    let mut subjects = subjects::load(&request.chosen, simulates)?;
+    let start = (clock::now(), timestamp());
+    let subjects = subjects::load(&request.chosen, simulates(request))?;
     let base = base_settings(request);
-    let mut grid = grid(request, &base)?;
+    let grid = grid(request, &base)?;
+    let kept = Kept::open(request, &subjects, &base)?;
+    let result = search(request, kept.as_ref(), (subjects, base, grid), start, interrupt).await;
+    if let Some(kept) = &kept {
+        kept.close(&result);
+    }
+    result
+}
+
+fn simulates(request: &Request) -> bool {
+    !request.real_only && !request.target.is_bare_directory()
+}
+
+/// The sweep itself, with what is kept of it on disk.
+async fn search(
+    request: &Request,
+    kept: Option<&Kept>,
+    (mut subjects, base, mut grid): (Vec<Subject>, Settings, Grid),
+    (start, started): (clock::Instant, String),
+    interrupt: &Interrupt,
+) -> Result<Option<Outcome>> {
     let default = grid.default_of_mount(&base);
-    let (model, mut spent) = if simulates { model(request, interrupt).await? } else { (None, 0.0) };
+    let (model, mut spent) = if simulates(request) { model(request, kept, interrupt).await? } else { (None, 0.0) };
     announce(model.as_ref(), &grid, &subjects);
     let weights: Vec<f64> = subjects.iter().map(|subject| subject.info.weight).collect();
     let stop = stop_of(interrupt);
@@ -64,8 +86,9 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         let max_dollars = (request.max_cost - spent).max(0.0);
         let (subjects, model) = (&mut subjects, model.clone());
         let mut confirming = Confirming { request, subjects, grid: &grid, default, model, max_time, max_dollars };
-        let Some(plan) = confirming.plan(&search.rows, &candidates, &stop)? else { return Ok(None) };
-        let ran = confirming.run(&plan, &mut search.rows, interrupt).await?;
+        let plan = confirming.plan(kept, &search.rows, &candidates, &stop)?;
+        let (Some(plan), Some(kept)) = (plan, kept) else { return Ok(None) };
+        let ran = confirming.run(&plan, kept, &mut search.rows, interrupt).await?;
         search.take(candidates, &ran);
         spent += ran.spent_dollars;
         real = Some(ran);
@@ -79,7 +102,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
     let mut outcome = Outcome {
         schema: SCHEMA.to_owned(),
         run: RunInfo {
-            id: real.as_ref().map_or_else(fresh, |real| real.run.description.id.clone()),
+            id: kept.map_or_else(fresh, |kept| kept.run.description.id.clone()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: command_line(std::env::args()),
             started,
@@ -100,9 +123,6 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         trust: real.as_ref().map_or_else(Trust::default, |real| real.trust.clone()),
     };
     finish(&mut outcome, answer, &scores);
-    if let Some(real) = real {
-        real.run.finish(&outcome)?;
-    }
     Ok(Some(outcome))
 }
 
@@ -115,20 +135,32 @@ fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores) {
 }
 
 /// What is simulated, and what it cost to learn it.
-async fn model(request: &Request, interrupt: &Interrupt) -> Result<(Option<Arc<StoreModel>>, f64)> {
+async fn model(
+    request: &Request,
+    kept: Option<&Kept>,
+    interrupt: &Interrupt,
+) -> Result<(Option<Arc<StoreModel>>, f64)> {
     if let Some(model) = &request.target.model {
         return Ok((Some(Arc::new(model.clone())), 0.0));
     }
     let Location::Bucket(name) = &request.target.access.settings.location else { return Ok((None, 0.0)) };
+    let earlier = kept.map_or(0.0, |kept| kept.earlier.dollars);
+    if let Some(model) = kept.and_then(|kept| kept.earlier.model.clone()) {
+        return Ok((Some(Arc::new(model)), earlier));
+    }
     if request.sim_only || request.dry_run {
         eprintln!("no request is sent to {name}: the shipped model of S3 STANDARD stands for it");
         return Ok((Some(Arc::new(shipped::standard())), 0.0));
     }
-    let billing = Billing { requests: true, egress: request.reader == Reader::Outside };
-    let (cost, time) = (request.max_cost * PROBE_SHARE, request.max_time.mul_f64(PROBE_SHARE).min(PROBE_TIME));
-    let access = &request.target.access;
-    let (model, spent) = learn(access, name, billing, cost, time, request.seed, interrupt).await?;
-    Ok((Some(Arc::new(model)), spent))
+    let bounds = Bounds {
+        billing: Billing { requests: true, egress: request.reader == Reader::Outside },
+        max_dollars: (request.max_cost * PROBE_SHARE).min(request.max_cost - earlier),
+        max_time: request.max_time.mul_f64(PROBE_SHARE).min(PROBE_TIME),
+        seed: request.seed,
+    };
+    let owner = Owner { run: kept.map(|kept| kept.run.clone()), budget: None };
+    let (model, spent) = learn(&request.target.access, name, bounds, interrupt, owner).await?;
+    Ok((Some(Arc::new(model)), earlier + spent))
 }
 
 /// A flag for threads, set once the user asks to stop.
