@@ -163,14 +163,15 @@ impl Clone for Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let record = self.record();
-        if record.handles.fetch_sub(1, Ordering::Release) != 1 {
+        // Looked at first: without this handle, another thread's drop may free the record.
+        let Record { chunk, index, shift, .. } = *self.record();
+        if self.record().handles.fetch_sub(1, Ordering::Release) != 1 {
             return;
         }
         // Reads through all other handles come before the slot's next use.
         fence(Ordering::Acquire);
-        let (chunk, index) = (record.chunk, record.index);
-        let emptied = SLABS[(u32::from(record.shift) - SMALLEST) as usize].lock().give_back(chunk, index);
+        let emptied = SLABS[(u32::from(shift) - SMALLEST) as usize].lock().give_back(chunk, index);
+        // Unmapped here, without the lock.
         drop(emptied);
     }
 }
