@@ -24,6 +24,7 @@ mod reading;
 mod recency;
 pub mod sectors;
 mod sizing;
+mod slab;
 mod slot;
 mod ticket;
 

@@ -508,10 +508,15 @@ fn a_flush_waits_for_two_stores_at_most() {
 
 #[test]
 fn an_entry_and_its_table_cost_little() {
-    // Entry, hash table slot at its fullest load factor of 7/16 to 7/8, reference counts and allocator header.
+    // Entry, hash table slot at its fullest load factor of 7/16 to 7/8, and what the buffer's owner needs.
     let entry = size_of::<Entry>();
     let table = 9 * 16 / 7;
-    assert!(entry + table + 16 + 8 <= 128, "{entry} + {table} + 24");
+    let counts_and_allocator = 16 + 8;
+    assert!(entry + table + counts_and_allocator <= 128, "{entry} + {table} + {counts_and_allocator}");
+    for block_size in (12..=23).map(|shift| 1 << shift) {
+        let books = super::super::slab::books(block_size);
+        assert!(entry + table + books <= 128, "{entry} + {table} + {books}, blocks of {block_size}");
+    }
 }
 
 #[test]
