@@ -122,14 +122,21 @@ pub fn why_none(rows: &[Configuration]) -> Vec<String> {
     }
     // The phrase up to its figure names the bound.
     let mut bounds: Vec<(&str, &str, usize)> = Vec::new();
-    for broken in rows.iter().flat_map(|row| &row.breaks) {
-        let bound = broken.split_once(": ").map_or(broken.as_str(), |(bound, _)| bound);
-        match bounds.iter_mut().find(|(known, ..)| *known == bound) {
-            Some((.., times)) => *times += 1,
-            None => bounds.push((bound, broken, 1)),
+    for row in rows {
+        let mut seen: Vec<&str> = Vec::new();
+        for broken in &row.breaks {
+            let bound = broken.split_once(": ").map_or(broken.as_str(), |(bound, _)| bound);
+            if seen.contains(&bound) {
+                continue;
+            }
+            seen.push(bound);
+            match bounds.iter_mut().find(|(known, ..)| *known == bound) {
+                Some((.., times)) => *times += 1,
+                None => bounds.push((bound, broken, 1)),
+            }
         }
     }
     bounds.sort_by_key(|(.., times)| std::cmp::Reverse(*times));
     let told = bounds.iter().take(MOST);
-    told.map(|(_, example, times)| format!("broken {times} times by {ran} configurations: {example}")).collect()
+    told.map(|(_, example, times)| format!("{times} of {ran} configurations break {example}")).collect()
 }

@@ -43,9 +43,21 @@ pub struct Confirming<'a> {
 /// What they came to.
 pub struct Real {
     pub trust: Trust,
+    /// Configuration that the trust's differences and hold-out are about.
+    pub best: Option<usize>,
     pub stopped: Option<String>,
     pub spent_dollars: f64,
     pub run: Arc<RunDirectory>,
+}
+
+impl Real {
+    /// Differences and hold-out of another configuration than the recommended one say nothing.
+    pub fn speak_of(&mut self, recommended: Option<usize>) {
+        if self.best != recommended {
+            self.trust.differences.clear();
+            self.trust.hold_out = None;
+        }
+    }
 }
 
 impl Confirming<'_> {
@@ -134,7 +146,8 @@ impl Confirming<'_> {
             trust.verdict = Verdict::MeasuredOnly;
         }
         let spent_dollars = if request.target.is_bucket() { budget.dollars() } else { 0.0 };
-        Ok(Real { trust, stopped: confirmed.stopped, spent_dollars, run })
+        let best = confirmed.best.map(|slot| plan.wanted.candidates[slot].configuration);
+        Ok(Real { trust, best, stopped: confirmed.stopped, spent_dollars, run })
     }
 
     fn fill(&mut self, plan: &Plan, confirmed: &Confirmed, rows: &mut [Configuration]) {

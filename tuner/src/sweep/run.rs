@@ -92,6 +92,9 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
     }
     let (scores, answer) = search.answer();
     let answer = answer.map(|answer| search.with_reasons(answer, &grid, &scores));
+    if let Some(real) = &mut real {
+        real.speak_of(answer.as_ref().map(|answer| answer.recommended));
+    }
     let Search { rows, stopped, notes, .. } = search;
     let fresh = || format!("{:012x}", rand::random::<u64>() >> 16);
     let mut outcome = Outcome {
