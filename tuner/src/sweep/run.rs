@@ -54,17 +54,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
     announce(model.as_ref(), &grid, &subjects);
     let asked = Asked::of(request, &subjects, &grid);
     let stop = stop_of(interrupt, request.max_time.saturating_sub(start.elapsed()));
-    let mut search = Search {
-        request,
-        asked: &asked,
-        interrupt,
-        default,
-        rows: Vec::new(),
-        notes: Vec::new(),
-        stopped: None,
-        pool: None,
-        noise: None,
-    };
+    let mut search = Search::new(request, &asked, interrupt, default);
     search.simulate(model.as_ref(), &subjects, &base, &mut grid, &stop)?;
     let mut real = None;
     let candidates = search.candidates();
@@ -74,22 +64,14 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         let (subjects, model) = (&mut subjects, model.clone());
         let mut confirming =
             Confirming { request, asked: &asked, subjects, grid: &grid, default, model, max_time, max_dollars };
-        match confirming.plan(&search.rows, &candidates, &stop) {
-            Ok(None) => return Ok(None),
-            Ok(Some(plan)) => {
-                let ran = confirming.run(&plan, &mut search.rows, interrupt).await?;
-                search.take(&plan, &ran);
-                spent += ran.spent_dollars;
-                real = Some(ran);
-            }
-            // What was simulated is an answer too; who asked for nothing but the plan, or for real runs only, has none.
-            Err(error) if request.dry_run || search.simulated_none() => return Err(error),
-            Err(error) => search.unconfirmed(&error, &stop),
-        }
+        real = search.confirm(&mut confirming, &candidates, &stop).await?;
     } else if request.dry_run {
         eprintln!("nothing would be run for real");
+    }
+    if request.dry_run {
         return Ok(None);
     }
+    spent += real.as_ref().map_or(0.0, |real| real.spent_dollars);
     let (scores, answer) = search.answer();
     let answer = answer.map(|answer| search.with_reasons(answer, &grid, &scores));
     if let Some(real) = &mut real {
@@ -238,7 +220,35 @@ struct Search<'a> {
     noise: Option<f64>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(request: &'a Request, asked: &'a Asked<'a>, interrupt: &'a Interrupt, default: Option<usize>) -> Self {
+        let (rows, notes) = (Vec::new(), Vec::new());
+        Self { request, asked, interrupt, default, rows, notes, stopped: None, pool: None, noise: None }
+    }
+
+    /// Shows the plan and carries it out. `None`: a dry run, or real runs that could not be planned.
+    async fn confirm(
+        &mut self,
+        confirming: &mut Confirming<'_>,
+        candidates: &[usize],
+        stop: &AtomicBool,
+    ) -> Result<Option<Real>> {
+        match confirming.plan(&self.rows, candidates, stop) {
+            Ok(None) => Ok(None),
+            Ok(Some(plan)) => {
+                let ran = confirming.run(&plan, &mut self.rows, self.interrupt).await?;
+                self.take(&plan, &ran);
+                Ok(Some(ran))
+            }
+            // What was simulated is an answer too; who asked for nothing but the plan, or for real runs only, has none.
+            Err(error) if self.request.dry_run || self.simulated_none() => Err(error),
+            Err(error) => {
+                self.unconfirmed(&error, stop);
+                Ok(None)
+            }
+        }
+    }
+
     /// All rows: simulated where there is a model.
     fn simulate(
         &mut self,
