@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::outcome::{PriceTable, StoreLedger};
+use crate::outcome::{Figures, PriceTable, StoreLedger};
 
 /// The tables that come with the program, the default first.
 const SHIPPED: [(&str, &str); 2] = [
@@ -89,6 +89,11 @@ impl PriceTable {
             transfer: bytes(store.get_bytes, outside),
             storage: stored_bytes / GB * self.storage_per_gb_month,
         }
+    }
+
+    /// Of a run that goes on like that for a month, with what it left in the store kept all the time.
+    pub fn month_of(&self, run: &Figures, reader: Reader) -> f64 {
+        self.per_month(&run.ledger.store, run.seconds, run.stored_bytes as f64, reader)
     }
 
     /// Of a workload that took `seconds` and goes on like that for a month, with `stored_bytes` kept all the time.

@@ -114,8 +114,22 @@ fn a_dry_run_and_impossible_demands_say_so() {
     let store_arg = store.path().to_str().unwrap();
     let dry = run(home.path(), &[&["sweep", "--test", store_arg, "--dry-run"][..], &TINY].concat());
     assert!(dry.status.success() && stderr(&dry).contains("confirming"), "{}", stderr(&dry));
+    // No time for real runs: a plan has nothing to show, a sweep still has what it simulated.
+    let small = ["--scenario", "discard", "--confirm", "5", "--max-time", "8s", "-o", "small.toml", "--format", "json"];
+    let small = [&["sweep", "--test", store_arg][..], &small, &TINY].concat();
+    let simulated = run(home.path(), &small);
+    let outcome = json(&simulated);
+    assert!(simulated.status.success() && outcome["trust"]["verdict"] == "simulated-only", "{}", stderr(&simulated));
+    assert!(outcome["trust"]["notes"].to_string().contains("is too little"), "{}", outcome["trust"]);
+    std::fs::remove_file(home.path().join("small.toml")).unwrap();
+    let refused = run(home.path(), &[&small[..], &["--dry-run"]].concat());
+    assert!(!refused.status.success() && stderr(&refused).contains("is too little"), "{}", stderr(&refused));
     let none = run(home.path(), &[&["sweep", "--slo", "flush.p99<1us"][..], &TINY].concat());
     assert_eq!(none.status.code(), Some(1), "{}", stderr(&none));
+    let said = String::from_utf8_lossy(&none.stdout).replace("\n       ", " ");
+    assert!(said.contains("5 of 5 configurations break flush.p99<1us: it is"), "{said}");
+    let hasty = run(home.path(), &[&["sweep", "--max-time", "0", "--format", "json"][..], &TINY].concat());
+    assert_eq!(json(&hasty)["run"]["stopped"], "out of time", "{}", stderr(&hasty));
     assert!(names(home.path()).is_empty() && names(store.path()).is_empty());
     for (args, part) in [
         (&["--slo", "flush.p98<1s"][..], "p50"),

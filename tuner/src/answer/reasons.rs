@@ -1,7 +1,7 @@
 //! Why each setting has its value: what the other values would have meant with everything else as recommended.
 
 use super::choose::{COST_TIE, FELT, Scores};
-use crate::outcome::{Axis, Configuration, Figures, Reason};
+use crate::outcome::{Axis, Configuration, Reason};
 
 /// PUT counts this near to each other, over delays this far apart, show that something else sets them.
 const SAME_PUTS: f64 = 1.05;
@@ -34,8 +34,9 @@ pub fn reasons(configurations: &[Configuration], axes: &[Axis], scores: &Scores,
 }
 
 fn differs_only(other: &Configuration, ours: &Configuration, place: usize) -> bool {
-    let ran = !(other.simulated.is_empty() && other.measured.is_empty());
-    ran && other.values.iter().zip(&ours.values).enumerate().all(|(n, (a, b))| (a == b) != (n == place))
+    // A measurement and a simulation are not compared.
+    let alike = !other.runs().is_empty() && other.measured.is_empty() == ours.measured.is_empty();
+    alike && other.values.iter().zip(&ours.values).enumerate().all(|(n, (a, b))| (a == b) != (n == place))
 }
 
 fn compared(other: &Configuration, ours: &Configuration, score: f64) -> String {
@@ -72,11 +73,8 @@ fn percent(ratio: f64) -> String {
 
 /// Whether delays at least four times apart make no difference to the PUTs although the workload flushes.
 fn flushes_set_the_puts(ours: &Configuration, neighbours: &[usize], configurations: &[Configuration]) -> bool {
-    fn runs(one: &Configuration) -> &[Figures] {
-        if one.measured.is_empty() { &one.simulated } else { &one.measured }
-    }
-    let puts = |one: &Configuration| runs(one).iter().map(|run| run.ledger.store.puts).sum::<u64>() as f64;
-    let flushes: u64 = runs(ours).iter().map(|run| run.ledger.host.flushes).sum();
+    let puts = |one: &Configuration| one.runs().iter().map(|run| run.ledger.store.puts).sum::<u64>() as f64;
+    let flushes: u64 = ours.runs().iter().map(|run| run.ledger.host.flushes).sum();
     let near = |n: &usize| {
         let ratio = puts(&configurations[*n]) / puts(ours).max(1.0);
         (1.0 / SAME_PUTS..=SAME_PUTS).contains(&ratio)
@@ -89,7 +87,7 @@ mod tests {
     use super::*;
     use crate::answer::choose::{Question, choose};
     use crate::answer::goal::GoalKind;
-    use crate::outcome::{HostLedger, Ledger, PriceTable, StoreLedger, Summary};
+    use crate::outcome::{Figures, HostLedger, Ledger, PriceTable, StoreLedger, Summary};
     use crate::prices::Reader;
 
     fn configuration(values: [&str; 2], seconds: f64, dollars: f64, puts: u64) -> Configuration {
@@ -135,6 +133,37 @@ mod tests {
             reasons[1].why,
             "0 is as good; 2s is as good, costs 20 % less and puts more than twice the bytes at risk; flushes, not the \
              write delay, set the PUT rate: the number of PUTs hardly depends on the delay"
+        );
+    }
+
+    #[test]
+    fn what_ran_for_real_is_compared_with_what_ran_for_real() {
+        let mut all = vec![
+            configuration(["256k", "250ms"], 1.0, 10.0, 100),
+            configuration(["64k", "250ms"], 1.5, 10.0, 100),
+            configuration(["1m", "250ms"], 0.5, 10.0, 100),
+        ];
+        for (one, seconds) in all[..2].iter_mut().zip([2.0, 4.0]) {
+            one.measured = vec![Figures { seconds, ..Figures::default() }];
+        }
+        let question = Question {
+            configurations: &all,
+            weights: &[1.0],
+            goal: GoalKind::Throughput,
+            prices: &PriceTable::standard(),
+            reader: Reader::InRegion,
+            pool: &[0, 1],
+            block_size: Some(0),
+            threads: None,
+            default: None,
+            tie: 1.0,
+        };
+        let (scores, answer) = choose(&question);
+        let axes = [Axis { name: "block-size".into(), title: "block-size".into(), values: vec![] }];
+        let reasons = reasons(&all, &axes, &scores, answer.unwrap().recommended);
+        assert_eq!(
+            reasons[0].why, "64k is 2.0 times worse",
+            "not the simulated 1m, which would look four times better"
         );
     }
 }

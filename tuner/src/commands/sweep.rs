@@ -78,7 +78,7 @@ pub struct Sweep {
     /// Memory for the cache, such as 2g; also the cache's size unless that is given or varied
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Answer")]
     pub ram: Option<u64>,
-    /// Most dollars a month for requests and transfer
+    /// Most dollars a month for requests, transfer and storage
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, help_heading = "Answer")]
     pub max_monthly_cost: Option<f64>,
 

@@ -76,6 +76,10 @@ pub struct Wanted {
     pub seed: u64,
 }
 
+/// Which candidate would be recommended, from what was measured of each candidate and case and the noise floor; nothing:
+/// none of them.
+pub type Chooser<'a> = dyn Fn(&[Vec<Figures>], Option<f64>) -> Option<usize> + 'a;
+
 /// How far a run is, for people.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -98,13 +102,15 @@ pub struct Confirmed {
     pub seconds: Vec<Vec<Vec<f64>>>,
     /// For each candidate and choosing round: the goal's loss, weighted geometric mean over the cases.
     pub losses: Vec<Vec<f64>>,
-    /// Place among the candidates of the best by the choosing rounds; `None` without any.
+    /// For each candidate, choosing round and case: the goal's loss.
+    pub case_losses: Vec<Vec<Vec<f64>>>,
+    /// Place among the candidates of the one that the choosing rounds recommend; `None` without any.
     pub best: Option<usize>,
-    /// The others against the best, by losses; `other` is the index of the configuration.
+    /// The others against it, by losses; `other` is the index of the configuration.
     pub differences: Vec<Difference>,
     /// What two runs of the same configuration differ by: 95th percentile over rounds and cases of |a/b - 1| of the loss.
     pub noise_floor: Option<f64>,
-    /// Of the best in the hold-out round: its loss / that of the choosing rounds.
+    /// Of the recommended one in the hold-out round: its loss / that of the choosing rounds.
     pub hold_out: Option<f64>,
     /// `interrupted`, `out of time`, `out of money`; nothing: done, perhaps early because decided.
     pub stopped: Option<String>,

@@ -284,7 +284,9 @@ fn predict(wanted: &Wanted, pieces: &[Piece], idle_seconds: &[f64], simulated: &
                 at_risk_bytes: one.at_risk_bytes,
             })
             .collect();
-        pool(&parts, 1, case.pace, idle_seconds[number])
+        let stored = pieces.iter().zip(simulated).filter(|(piece, _)| piece.case == number);
+        let stored_bytes = stored.map(|(_, one)| one.stored_bytes).max().unwrap_or(0);
+        Figures { stored_bytes, ..pool(&parts, 1, case.pace, idle_seconds[number]) }
     };
     wanted.cases.iter().enumerate().map(of_case).collect()
 }

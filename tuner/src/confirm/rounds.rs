@@ -9,9 +9,9 @@ use s3b_engine::clock;
 use s3b_scenarios::random::Random;
 
 use super::once::Stage;
-use super::{Confirmed, OneRun, Plan, Round, Step, decide};
+use super::{Chooser, Confirmed, OneRun, Plan, Round, Step, decide};
 use crate::interrupt::Interrupt;
-use crate::outcome::{Difference, StoreLedger};
+use crate::outcome::{Difference, Figures, StoreLedger};
 use crate::place::{End, Place};
 use crate::runs::{Record, RunDirectory};
 
@@ -34,6 +34,7 @@ struct Runner<'a> {
     plan: &'a Plan,
     place: &'a Place,
     keep: Option<&'a RunDirectory>,
+    chooser: &'a Chooser<'a>,
     interrupt: &'a Interrupt,
     on_step: &'a mut dyn FnMut(Step),
     stage: Stage<'a>,
@@ -55,6 +56,7 @@ pub async fn run(
     plan: &Plan,
     place: &Place,
     keep: Keep<'_>,
+    chooser: &Chooser<'_>,
     interrupt: &Interrupt,
     on_step: &mut dyn FnMut(Step),
 ) -> Result<Confirmed> {
@@ -63,6 +65,7 @@ pub async fn run(
         plan,
         place,
         keep: keep.run,
+        chooser,
         interrupt,
         on_step,
         stage: Stage::new(plan, place, interrupt),
@@ -79,7 +82,7 @@ pub async fn run(
     let decided = decided?;
     noted?;
     let Runner { rounds, stopped, stage, .. } = runner;
-    let mut confirmed = of_rounds(plan, rounds);
+    let mut confirmed = of_rounds(plan, chooser, rounds);
     confirmed.stopped = stopped.map(str::to_owned);
     confirmed.notices = stage.notices;
     if decided {
@@ -112,8 +115,8 @@ impl Runner<'_> {
         loop {
             let chosen: Vec<&Round> = self.rounds.iter().filter(|round| !round.hold_out).collect();
             let number = chosen.len() as u32;
-            let losses = losses(self.plan, &chosen);
-            if decide::is_decided(&losses, self.plan.wanted.seed) {
+            let best = choice(self.plan, self.chooser, &chosen);
+            if decide::is_decided(&losses(self.plan, &chosen), best, self.plan.wanted.seed) {
                 return Ok(number < self.plan.rounds);
             }
             // A hold-out that was run for an earlier choice would no longer be one.
@@ -131,7 +134,7 @@ impl Runner<'_> {
         let chosen: Vec<&Round> = self.rounds.iter().filter(|round| !round.hold_out).collect();
         let done = self.rounds.iter().any(|round| round.hold_out);
         let number = chosen.len() as u32;
-        if let Some(best) = decide::best(&losses(self.plan, &chosen)).filter(|_| !done) {
+        if let Some(best) = choice(self.plan, self.chooser, &chosen).filter(|_| !done) {
             self.round(number, &[best], true).await?;
         }
         Ok(())
@@ -248,24 +251,32 @@ fn losses(plan: &Plan, chosen: &[&Round]) -> Vec<Vec<f64>> {
     (0..plan.wanted.candidates.len()).map(of).collect()
 }
 
+/// For each candidate and case, over all these rounds; nothing without any.
+fn measured(plan: &Plan, chosen: &[&Round]) -> Vec<Vec<Figures>> {
+    let of = |slot| if chosen.is_empty() { Vec::new() } else { decide::figures(plan, chosen, slot) };
+    (0..plan.wanted.candidates.len()).map(of).collect()
+}
+
+/// The candidate that these rounds would recommend.
+fn choice(plan: &Plan, chooser: &Chooser<'_>, chosen: &[&Round]) -> Option<usize> {
+    let noise = decide::noise_floor(plan, chosen);
+    if chosen.is_empty() { None } else { chooser(&measured(plan, chosen), noise) }
+}
+
 /// What whole rounds come to.
-fn of_rounds(plan: &Plan, rounds: Vec<Round>) -> Confirmed {
+fn of_rounds(plan: &Plan, chooser: &Chooser<'_>, rounds: Vec<Round>) -> Confirmed {
     let chosen: Vec<&Round> = rounds.iter().filter(|round| !round.hold_out).collect();
     let candidates = 0..plan.wanted.candidates.len();
     let losses = losses(plan, &chosen);
-    let best = decide::best(&losses);
-    let measured = if chosen.is_empty() {
-        vec![Vec::new(); plan.wanted.candidates.len()]
-    } else {
-        candidates.clone().map(|slot| decide::figures(plan, &chosen, slot)).collect()
+    let best = choice(plan, chooser, &chosen);
+    let measured = measured(plan, &chosen);
+    let by_round: Vec<Vec<Vec<Figures>>> =
+        candidates.map(|slot| chosen.iter().map(|round| decide::figures(plan, &[round], slot)).collect()).collect();
+    let each = |of: &dyn Fn(&[Figures]) -> Vec<f64>| -> Vec<Vec<Vec<f64>>> {
+        by_round.iter().map(|rounds| rounds.iter().map(|cases| of(cases)).collect()).collect()
     };
-    let seconds = candidates
-        .map(|slot| {
-            let of_round =
-                |round: &&Round| decide::figures(plan, &[round], slot).iter().map(|one| one.seconds).collect();
-            chosen.iter().map(of_round).collect()
-        })
-        .collect();
+    let seconds = each(&|cases| cases.iter().map(|one| one.seconds).collect());
+    let case_losses = each(&|cases| decide::losses(plan, cases));
     let named = |one: Difference| Difference { other: plan.wanted.candidates[one.other].configuration, ..one };
     let differences = best.map_or_else(Vec::new, |best| decide::differences(&losses, best, plan.wanted.seed));
     let hold_out = rounds.iter().find(|round| round.hold_out).zip(best).and_then(|(round, best)| {
@@ -279,6 +290,7 @@ fn of_rounds(plan: &Plan, rounds: Vec<Round>) -> Confirmed {
         measured,
         seconds,
         losses,
+        case_losses,
         best,
         differences: differences.into_iter().map(named).collect(),
         noise_floor,

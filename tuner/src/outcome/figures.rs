@@ -22,6 +22,9 @@ pub struct Figures {
     pub ledger: Ledger,
     /// Most bytes ever acknowledged and not yet stored.
     pub at_risk_bytes: u64,
+    /// In the store at the end, what the workload found there included; of a real run, as simulated.
+    #[serde(default)]
+    pub stored_bytes: u64,
     /// What kept it from being faster, most binding first.
     pub limits: Vec<super::Limit>,
     /// Runs pooled here.

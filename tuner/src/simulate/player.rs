@@ -18,8 +18,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::dilation::{shrunk, since, stretched, tick_after};
 use super::ledger::HostSide;
-use super::scene::Scene;
-use super::{Ended, Host, Job, Limit};
+use super::{Ended, Host, Job};
 use crate::bodies::PIECE;
 use crate::measure::{Done, Measured};
 
@@ -175,14 +174,12 @@ impl Player {
     ///
     /// # Errors
     /// What the workload's source yields. Operations that fail are counted in the result.
-    pub(super) async fn play(&mut self, job: &Job, scene: &Scene, stop: &AtomicBool) -> Result<Ended> {
+    pub(super) async fn play(&mut self, job: &Job, stop: &AtomicBool) -> Result<Ended> {
         self.started = clock::now();
         for op in job.tape.ops()? {
             let op = op?;
-            if self.ops.is_multiple_of(LOOK_EVERY)
-                && let Some(ended) = look(&job.limit, scene, stop)
-            {
-                return Ok(ended);
+            if self.ops.is_multiple_of(LOOK_EVERY) && stop.load(Relaxed) {
+                return Ok(Ended::Stopped);
             }
             self.ops += 1;
             match job.pace {
@@ -384,14 +381,6 @@ struct Rested {
     intended: Instant,
     now: Instant,
     place: Place,
-}
-
-fn look(limit: &Limit, scene: &Scene, stop: &AtomicBool) -> Option<Ended> {
-    if stop.load(Relaxed) {
-        return Some(Ended::Stopped);
-    }
-    let dear = limit.dollars.is_some_and(|most| scene.dollars() > most);
-    dear.then_some(Ended::AtLimit)
 }
 
 struct Order {

@@ -29,6 +29,7 @@ const PASSWORD: &str = "simulated";
 
 pub(super) struct Scene {
     stack: Stack,
+    memory: Memory,
     counts: Arc<Counts>,
     model: Option<Arc<Switched>>,
 }
@@ -44,7 +45,7 @@ impl Scene {
         let weight = Weight::of_ratio(job.tape.content.compressibility);
         let blocks = found.iter().map(BlockNumber);
         prefill(&memory, &settings, password.as_ref(), geometry, blocks, weight).context("cannot put data in place")?;
-        let mut below: Arc<dyn ObjectBackend> = Arc::new(memory);
+        let mut below: Arc<dyn ObjectBackend> = Arc::new(memory.clone());
         let model = match &job.store {
             Some(store) => {
                 let store = within_speeds(store, &settings);
@@ -64,7 +65,7 @@ impl Scene {
             access_key: None,
         };
         let stack = Stack::open(&settings, parts).await.context("cannot open the volume")?;
-        let scene = Self { stack, counts, model };
+        let scene = Self { stack, memory, counts, model };
         // The survey runs in the background, and takes no time here.
         scene.idle().await;
         Ok(scene)
@@ -114,11 +115,6 @@ impl Scene {
         Observed::of(&self.stack.stats(), &self.counts)
     }
 
-    /// Of all requests so far; those of opening are a few, and the same for all.
-    pub(super) fn dollars(&self) -> f64 {
-        Requests::of(&self.counts).dollars()
-    }
-
     pub(super) fn ledger(&self, before: &Observed, host: HostSide) -> Ledger {
         let used = self.utilisation().unwrap_or_default();
         self.observe().since(before, host, used.throttled_gets + used.throttled_puts)
@@ -127,6 +123,11 @@ impl Scene {
     /// Most bytes written and not yet stored.
     pub(super) fn most_at_risk(&self) -> u64 {
         self.stack.stats().block_cache.most_at_risk.get()
+    }
+
+    /// In the store now, all bodies together.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.memory.stored_bytes()
     }
 
     pub(super) fn requests(&self, before: &Observed) -> Requests {

@@ -6,18 +6,20 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use s3b_engine::settings::Settings;
 
+use super::asked::Asked;
 use super::environment::machine_memory;
 use super::grid::Grid;
 use super::kept::Kept;
 use super::request::Request;
 use super::subjects::Subject;
-use super::summary::{Frame, cache_memory, summary};
+use super::summary::{cache_memory, summary};
 use crate::budget::Budget;
 use crate::confirm::{self, Candidate, Case, Confirmed, Keep, Plan, Step, Wanted};
 use crate::interrupt::Interrupt;
 use crate::model::StoreModel;
-use crate::outcome::{Configuration, Trust, Verdict};
+use crate::outcome::{Configuration, Figures, Trust, Verdict};
 use crate::place::{Owner, Place};
 use crate::progress::ProgressLine;
 use crate::report::config;
@@ -26,6 +28,7 @@ use crate::simulate::Pace;
 /// Real runs to be made.
 pub struct Confirming<'a> {
     pub request: &'a Request,
+    pub asked: &'a Asked<'a>,
     pub subjects: &'a mut [Subject],
     pub grid: &'a Grid,
     /// What a mount does without flags: never left out.
@@ -39,8 +42,20 @@ pub struct Confirming<'a> {
 /// What they came to.
 pub struct Real {
     pub trust: Trust,
+    /// Configuration that the trust's differences and hold-out are about.
+    pub best: Option<usize>,
     pub stopped: Option<String>,
     pub spent_dollars: f64,
+}
+
+impl Real {
+    /// Differences and hold-out of another configuration than the recommended one say nothing.
+    pub fn speak_of(&mut self, recommended: Option<usize>) {
+        if self.best != recommended {
+            self.trust.differences.clear();
+            self.trust.hold_out = None;
+        }
+    }
 }
 
 impl Confirming<'_> {
@@ -96,14 +111,14 @@ impl Confirming<'_> {
 
     fn case(&self, workload: usize, subject: &Subject, rows: &[Configuration], candidates: &[usize]) -> Case {
         let outstanding = subject.tape.depth;
-        let saturate = self.request.goal.saturates() || self.model.is_none();
-        let expected = candidates.iter().filter_map(|n| rows.get(*n)?.simulated.get(workload)).map(|one| one.seconds);
+        let simulated = candidates.iter().filter_map(|n| rows.get(*n)?.simulated.get(workload));
+        let expected = simulated.map(|one| one.seconds).reduce(f64::max);
         Case {
             workload,
             tape: subject.tape.clone(),
-            pace: if saturate { Pace::Closed { outstanding } } else { Pace::Schedule },
+            pace: if self.request.goal.saturates() { Pace::Closed { outstanding } } else { Pace::Schedule },
             weight: subject.info.weight,
-            expected_seconds: expected.fold(0.0, f64::max),
+            expected_seconds: expected.unwrap_or(subject.info.seconds),
         }
     }
 
@@ -134,7 +149,8 @@ impl Confirming<'_> {
             line.step(|| format!("{} (${:.4} spent)", step.what, step.spent_dollars));
         };
         let keep = Keep { run: Some(run), earlier: earlier.rounds.clone() };
-        let result = confirm::run(plan, &place, keep, interrupt, &mut on_step).await;
+        let chooser = |measured: &[Vec<Figures>], noise: Option<f64>| self.chosen(plan, rows, measured, noise);
+        let result = confirm::run(plan, &place, keep, &chooser, interrupt, &mut on_step).await;
         let cleaned = place.clean().await;
         cleaned.report();
         let confirmed = result?;
@@ -146,15 +162,14 @@ impl Confirming<'_> {
             trust.verdict = Verdict::MeasuredOnly;
         }
         let spent_dollars = if request.target.is_bucket() { budget.dollars() } else { 0.0 };
-        Ok(Real { trust, stopped: confirmed.stopped, spent_dollars })
+        let best = confirmed.best.map(|slot| plan.wanted.candidates[slot].configuration);
+        Ok(Real { trust, best, stopped: confirmed.stopped, spent_dollars })
     }
 
     fn fill(&mut self, plan: &Plan, confirmed: &Confirmed, rows: &mut [Configuration]) {
         for (case, subject) in self.subjects.iter_mut().enumerate() {
             subject.info.windows = plan.windows(case);
         }
-        let weights: Vec<f64> = self.subjects.iter().map(|subject| subject.info.weight).collect();
-        let frame = Frame { weights: &weights, prices: &self.request.prices, reader: self.request.reader };
         for (slot, candidate) in plan.wanted.candidates.iter().enumerate() {
             let (Some(measured), Some(seconds)) = (confirmed.measured.get(slot), confirmed.seconds.get(slot)) else {
                 continue;
@@ -163,11 +178,39 @@ impl Confirming<'_> {
                 continue;
             }
             let row = &mut rows[candidate.configuration];
-            row.measured.clone_from(measured);
+            *row = self.measured_row(row, &candidate.settings, measured);
             row.measured_seconds.clone_from(seconds);
-            row.summary = summary(measured, frame, cache_memory(&candidate.settings, machine_memory()));
-            row.breaks = self.request.constraints.broken_by(row);
+            row.measured_losses.clone_from(&confirmed.case_losses[slot]);
         }
+    }
+
+    /// A row with what was measured.
+    fn measured_row(&self, row: &Configuration, settings: &Settings, measured: &[Figures]) -> Configuration {
+        let mut row = Configuration { measured: measured.to_vec(), ..row.clone() };
+        for (measured, simulated) in row.measured.iter_mut().zip(&row.simulated) {
+            // Of the whole workload; windows leave less behind.
+            measured.stored_bytes = simulated.stored_bytes;
+        }
+        row.summary = summary(&row.measured, self.asked.frame(), cache_memory(settings, machine_memory()));
+        row
+    }
+
+    /// The candidate that would be recommended.
+    fn chosen(
+        &self,
+        plan: &Plan,
+        rows: &[Configuration],
+        measured: &[Vec<Figures>],
+        noise: Option<f64>,
+    ) -> Option<usize> {
+        let wanted = &plan.wanted;
+        let row = |(candidate, measured): (&Candidate, &Vec<Figures>)| {
+            self.measured_row(&rows[candidate.configuration], &candidate.settings, measured)
+        };
+        let mut rows: Vec<Configuration> = wanted.candidates.iter().zip(measured).map(row).collect();
+        self.asked.mark(&mut rows, wanted.keep);
+        let pool: Vec<usize> = (0..rows.len()).collect();
+        Some(self.asked.choose(&rows, &pool, wanted.keep, noise).1?.recommended)
     }
 }
 

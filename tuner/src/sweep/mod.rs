@@ -5,6 +5,7 @@
 //!     -> simulated (rows of figures, widened where the best lies on an edge) -> confirm -> answer -> outcome
 //! ```
 
+pub mod asked;
 pub mod confirming;
 pub mod digest;
 pub mod environment;
