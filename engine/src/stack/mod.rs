@@ -156,7 +156,8 @@ impl Stack {
         let shape = cache_file::shape(settings, &*disk)?;
         check::speeds(settings, u64::from(shape.geometry.block_size()))?;
         let codec = Codec::new(&settings.codec, shape.geometry, keys.clone())?;
-        let Some((file, mut loaded)) = cache_file::open(settings, &shape, keys.as_deref(), Some(disk), parts.payload)? else {
+        let Some((file, mut loaded)) = cache_file::open(settings, &shape, keys.as_deref(), Some(disk), parts.payload)?
+        else {
             return Err(Error::config("--offline and --shared-disk-mode exclude each other; drop one of them"));
         };
         loaded.notices.push("mounted offline, from the cache file; joining the store when it answers".into());

@@ -9,7 +9,10 @@ use super::sections::{self, Section};
 use super::table::Table;
 use super::text::wrap;
 use super::words;
+use crate::answer::reasons::flush_share;
 use crate::outcome::{Answer, Outcome};
+
+const WRITE_DELAY: &str = "block-cache-write-delay";
 
 /// Delays whose PUT counts differ by less do not set them.
 const SAME_PUTS: f64 = 1.05;
@@ -65,7 +68,7 @@ fn setting(outcome: &Outcome, answer: &Answer, axis: usize, width: usize) -> Sec
     }
     let why = answer.reasons.iter().filter(|reason| reason.setting == outcome.axes[axis].name);
     let mut notes: Vec<String> = why.flat_map(|reason| lines(&reason.why, width)).collect();
-    if name == "block-cache-write-delay" {
+    if name == WRITE_DELAY && flush_share(runs(outcome, answer.recommended)).is_none() {
         notes.extend(lines(&what_sets_the_puts(outcome, answer, &puts), width));
     }
     Section { table: Some(table), notes, ..Section::new(&format!("{name}: {}", plain(ours))) }
@@ -125,7 +128,7 @@ fn where_it_went(outcome: &Outcome, answer: &Answer, width: usize) -> Section {
     }
     let bill = ledger::bill(outcome, answer.recommended);
     let money = super::columns::monthly;
-    let notes = lines(
+    let mut notes = lines(
         &format!(
             "A month costs {}: {} for PUT and LIST, {} for GET and HEAD, {} for transfer and storage ({}, {}).",
             money(bill.total()),
@@ -137,6 +140,10 @@ fn where_it_went(outcome: &Outcome, answer: &Answer, width: usize) -> Section {
         ),
         width,
     );
+    // With delays to compare, the reason for the delay says it.
+    if let Some(said) = flush_share(found).filter(|_| outcome.axis(WRITE_DELAY).is_none()) {
+        notes.extend(lines(&format!("PUTs: {said}."), width));
+    }
     Section { table: Some(table), notes, ..Section::new("Where bytes and requests went") }
 }
 

@@ -186,8 +186,9 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
         None if job.limit.elapsed.is_some() => Ended::AtLimit,
         None => bail!("{}: the engine does not come to its end: {}", job.tape.title, scene.describe()),
     };
+    let forced = player.forced();
     let (measured, host) = player.finish(ended);
-    let ledger = scene.ledger(&before, host);
+    let ledger = scene.ledger(&before, host, forced);
     let requests = scene.requests(&before);
     let at_risk_bytes = scene.most_at_risk();
     let utilisation = scene.utilisation();

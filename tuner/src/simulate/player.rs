@@ -101,6 +101,8 @@ pub(super) struct Player {
     debt_ns: f64,
     side: HostSide,
     ops: u64,
+    /// Stores that flushes had hurried when all operations had returned: without the final flush.
+    forced: Option<u64>,
 }
 
 /// What the player knows of a stream of operations.
@@ -168,6 +170,7 @@ impl Player {
             debt_ns: 0.0,
             side: HostSide::default(),
             ops: 0,
+            forced: None,
         }
     }
 
@@ -190,7 +193,7 @@ impl Player {
                 Pace::Closed { .. } => self.in_turn(op).await,
             }
         }
-        self.drain().await;
+        self.drain(scene).await;
         Ok(Ended::Whole)
     }
 
@@ -352,12 +355,13 @@ impl Player {
     }
 
     /// Waits for all, and flushes.
-    async fn drain(&mut self) {
+    async fn drain(&mut self, scene: &Scene) {
         // Of a closed loop: thinking is part of it. The semaphore is never closed.
         let _all = self.slots.acquire_many(self.at_most as u32).await;
         while self.shared.with(|results| results.outstanding > 0) {
             self.shared.returned.notified().await;
         }
+        self.forced = Some(scene.forced());
         let before_flush = clock::now();
         let flushed = self.volume.flush().await;
         self.shared.with(|results| {
@@ -366,6 +370,11 @@ impl Player {
             }
             results.measured.drain = since(before_flush);
         });
+    }
+
+    /// See the field.
+    pub(super) fn forced(&self) -> Option<u64> {
+        self.forced
     }
 
     pub(super) fn finish(self, ended: Ended) -> (Measured, HostSide) {

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod confirming;
+pub mod durability;
 pub mod environment;
 pub mod grid;
 pub mod request;

@@ -10,9 +10,11 @@ use s3b_engine::clock;
 use s3b_engine::settings::{CacheSize, Location, Settings};
 
 use super::confirming::{self, Confirming, Real};
+use super::durability;
 use super::environment::{command_line, environment, machine_memory, timestamp};
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
 use super::request::Request;
+use super::show;
 use super::simulated::{Rows, Simulator};
 use super::subjects::{self, Subject};
 use super::summary::Frame;
@@ -51,6 +53,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
     let mut grid = grid(request, &base)?;
     let default = grid.default_of_mount(&base);
     let (model, mut spent) = if simulates { model(request, interrupt).await? } else { (None, 0.0) };
+    let model = model.map(|model| tokio::task::block_in_place(|| durability::with_users_disk(model, &base)));
     announce(model.as_ref(), &grid, &subjects);
     let weights: Vec<f64> = subjects.iter().map(|subject| subject.info.weight).collect();
     let stop = stop_of(interrupt);
@@ -74,6 +77,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         return Ok(None);
     }
     let (scores, answer) = search.answer(&grid);
+    let assumptions = durability::assumptions(&base, &grid, model.as_deref(), real.is_some());
     let (rows, stopped) = (search.rows, search.stopped);
     let fresh = || format!("{:012x}", rand::random::<u64>() >> 16);
     let mut outcome = Outcome {
@@ -99,7 +103,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         answer: None,
         trust: real.as_ref().map_or_else(Trust::default, |real| real.trust.clone()),
     };
-    finish(&mut outcome, answer, &scores);
+    finish(&mut outcome, answer, &scores, assumptions);
     if let Some(real) = real {
         real.run.finish(&outcome)?;
     }
@@ -107,11 +111,15 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
 }
 
 /// Scores into the rows, sentences into the answer.
-fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores) {
+fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores, assumptions: Vec<String>) {
     for (n, row) in outcome.configurations.iter_mut().enumerate() {
         row.summary.score = scores.of(n);
     }
-    outcome.answer = answer.map(|answer| explained(answer, outcome, scores));
+    outcome.answer = answer.map(|answer| {
+        let mut answer = explained(answer, outcome, scores);
+        answer.caveats.extend(assumptions);
+        answer
+    });
 }
 
 /// What is simulated, and what it cost to learn it.
@@ -376,6 +384,7 @@ fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
                 .into(),
         );
     }
+    notes.extend(show::settings(outcome, answer.recommended).ok().and_then(|one| durability::meaning(outcome, &one)));
     if outcome.place.kind == crate::outcome::PlaceKind::Model {
         notes.push("nothing was run for real: the store is a model; `sweep --bucket` confirms on yours".into());
     }

@@ -231,7 +231,9 @@ impl CacheFile {
                 return refuse(format!("block {block} twice in a batch"));
             }
             let (block, slot) = match change {
-                Change::Put { block, data, .. } if data.as_ref().is_some_and(|data| data.len() != self.slots.block_len()) => {
+                Change::Put { block, data, .. }
+                    if data.as_ref().is_some_and(|data| data.len() != self.slots.block_len()) =>
+                {
                     return refuse(format!("block {block} with a wrong length"));
                 }
                 Change::Put { replaces: None, .. } => continue,

@@ -87,7 +87,9 @@ impl ModelledDisk {
 }
 
 fn transfer(bytes: u64, bytes_per_s: f64) -> Duration {
-    if bytes_per_s > 0.0 { Duration::from_secs_f64(bytes as f64 / bytes_per_s) } else { Duration::ZERO }
+    /// A year is as good as never, and no clock overflows.
+    const NEVER_S: f64 = 3e7;
+    Duration::from_secs_f64((bytes as f64 / bytes_per_s.max(f64::MIN_POSITIVE)).min(NEVER_S))
 }
 
 /// One thing after the other.
