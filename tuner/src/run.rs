@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use s3b_engine::geometry::Geometry;
-use s3b_engine::settings::{Settings, SurveyMode, VolumeSettings};
+use s3b_engine::settings::{Durability, Settings, SurveyMode, VolumeSettings};
 use s3b_scenarios::content::{Content, ContentProperties};
 
 use crate::cost::Requests;
@@ -69,6 +69,8 @@ pub async fn prefill(
     let mut settings = settings.clone();
     settings.block_cache.threads = FILLS_AT_A_TIME as u32;
     settings.zero_map.survey = SurveyMode::Off;
+    // Filling goes to the store in any case.
+    (settings.block_cache.file, settings.durability) = (None, Durability::Store);
     let stack = place.open(&settings, name).await.context("cannot open the volume to fill it")?;
     let volume = stack.volume();
     let block_size = volume.geometry().block_size() as usize;

@@ -15,9 +15,9 @@ use crate::commands::sweep::dollars;
 use crate::connection::{Access, Connection};
 use crate::doctor::examined::{Pair, Report};
 use crate::doctor::{Check as Finding, Verdict, settings as fitness, worst};
+use crate::left_out::{Run, left_out, of_a_run};
 use crate::model::StoreModel;
 use crate::outcome::{Configuration, PriceTable};
-use crate::place::{left_out, of_our_own};
 use crate::prices::Reader;
 use crate::sweep::environment::machine_memory;
 use crate::sweep::grid;
@@ -121,9 +121,9 @@ fn examined(args: &Check, access: &Access, notices: Vec<String>) -> Result<Repor
     let mut checks = vec![Finding::ok("settings", "valid for a mount")];
     checks.extend(notices.into_iter().map(|notice| Finding::warn("settings", notice, "")));
     checks.extend(fitness::checks(&access.settings, &model, machine_memory()));
-    if let Some(notice) = left_out(&access.settings) {
-        checks.push(Finding::unknown("simulation", notice));
-    }
+    checks.extend(
+        left_out(&access.settings, Run::Simulated).into_iter().map(|notice| Finding::unknown("simulation", notice)),
+    );
     let chosen = Chosen {
         traces: args.trace.clone(),
         scenarios: args.scenario.clone(),
@@ -184,7 +184,7 @@ fn simulated(
     let weights: Vec<f64> = subjects.iter().map(|subject| subject.info.weight).collect();
     let default = Settings { s3: settings.s3.clone(), ..Settings::default() };
     let candidate = |name: &str, settings: Settings| {
-        let mut settings = of_our_own(settings);
+        let mut settings = of_a_run(&settings);
         (settings.location, settings.volume.size) = (Location::Memory, None);
         settings.zero_map.survey = SurveyMode::Off;
         grid::Configuration { settings, values: vec![name.to_owned()] }

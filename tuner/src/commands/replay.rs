@@ -14,7 +14,8 @@ use clap::Args;
 use crate::arguments::{Format, PaceName};
 use crate::connection::Connection;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
-use crate::place::{self, Owner, Place};
+use crate::left_out;
+use crate::place::{Owner, Place};
 use crate::progress::ProgressLine;
 use crate::replay::Pace;
 use crate::report::replay::{self as report, Subject};
@@ -103,9 +104,7 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
             return Err(error);
         }
     };
-    if let Some(notice) = place::left_out(&settings) {
-        eprintln!("{notice}");
-    }
+    left_out::left_out(&settings, left_out::Run::Real).iter().for_each(|notice| eprintln!("{notice}"));
     eprintln!("working under {} of {}", place.prefix(), place.describe());
     let result = in_place(args, &place, &settings, &workload, device_starts, &interrupt).await;
     let cleaned = place.clean().await;

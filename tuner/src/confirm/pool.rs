@@ -90,6 +90,9 @@ fn each(all: &mut Ledger, one: &Ledger, combine: impl Fn(u64, u64) -> u64) {
     add(&mut cache.zero_writes, one.cache.zero_writes);
     add(&mut cache.evictions, one.cache.evictions);
     add(&mut cache.pressure_waits, one.cache.pressure_waits);
+    add(&mut cache.delay_stores, one.cache.delay_stores);
+    add(&mut cache.flush_stores, one.cache.flush_stores);
+    add(&mut cache.pressure_stores, one.cache.pressure_stores);
     add(&mut store.gets, one.store.gets);
     add(&mut store.heads, one.store.heads);
     add(&mut store.puts, one.store.puts);

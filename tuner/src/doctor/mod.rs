@@ -5,6 +5,7 @@
 //! tell, and why.
 
 pub mod bucket;
+pub mod cache_disk;
 pub mod configuration;
 pub mod directory;
 pub mod examined;

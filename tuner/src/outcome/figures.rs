@@ -100,6 +100,23 @@ pub struct CacheLedger {
     pub evictions: u64,
     /// Writes that waited because too much was dirty.
     pub pressure_waits: u64,
+    /// Stores and merges begun because the write delay was over. These three came later to the form, and may be missing.
+    #[serde(default)]
+    pub delay_stores: u64,
+    /// Begun before that for a flush: of a simulation without the final one.
+    #[serde(default)]
+    pub flush_stores: u64,
+    /// Begun before that because too much was dirty.
+    #[serde(default)]
+    pub pressure_stores: u64,
+}
+
+impl CacheLedger {
+    /// Share of the stores that a flush hurried; `None` where nobody counted.
+    pub fn forced_by_flush(&self) -> Option<f64> {
+        let all = self.delay_stores + self.flush_stores + self.pressure_stores;
+        (all > 0).then(|| self.flush_stores as f64 / all as f64)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,10 @@ use super::sections::{self, Section};
 use super::table::Table;
 use super::text::wrap;
 use super::words;
+use crate::answer::reasons::flush_share;
 use crate::outcome::{Answer, Configuration, Outcome};
+
+const WRITE_DELAY: &str = "block-cache-write-delay";
 
 /// Delays whose PUT counts differ by less do not set them.
 const SAME_PUTS: f64 = 1.05;
@@ -79,7 +82,7 @@ fn setting(outcome: &Outcome, answer: &Answer, axis: usize, width: usize) -> Sec
     if is_measured && !all_measured && all_simulated {
         notes.push("PUTs as simulated: not every value ran for real.".into());
     }
-    if name == "block-cache-write-delay" {
+    if name == WRITE_DELAY && flush_share(outcome.configurations[answer.recommended].runs()).is_none() {
         notes.extend(lines(&what_sets_the_puts(outcome, answer, &puts), width));
     }
     Section { table: Some(table), notes, ..Section::new(&format!("{name}: {}", plain(ours))) }
@@ -139,7 +142,7 @@ fn where_it_went(outcome: &Outcome, answer: &Answer, width: usize) -> Section {
     }
     let bill = ledger::bill(outcome, answer.recommended);
     let money = super::columns::monthly;
-    let notes = lines(
+    let mut notes = lines(
         &format!(
             "A month costs {}: {} for PUT and LIST, {} for GET and HEAD, {} for transfer and storage ({}, {}).",
             money(bill.total()),
@@ -151,6 +154,10 @@ fn where_it_went(outcome: &Outcome, answer: &Answer, width: usize) -> Section {
         ),
         width,
     );
+    // With delays to compare, the reason for the delay says it.
+    if let Some(said) = flush_share(found).filter(|_| outcome.axis(WRITE_DELAY).is_none()) {
+        notes.extend(lines(&format!("PUTs: {said}."), width));
+    }
     Section { table: Some(table), notes, ..Section::new("Where bytes and requests went") }
 }
 

@@ -44,6 +44,7 @@ pub const PARTS: [Part; 3] = [
                 share(one.cache.read_ahead.saturating_sub(one.cache.read_ahead_used), one.cache.read_ahead)
             }),
             ("stores", |one| count(one.cache.stores)),
+            ("forced by flushes", |one| one.cache.forced_by_flush().map_or("-".into(), percent)),
             ("coalesced writes", |one| count(one.cache.coalesced)),
             ("zero reads", |one| count(one.cache.zero_reads)),
             ("zero writes", |one| count(one.cache.zero_writes)),
@@ -97,6 +98,9 @@ pub fn sum(figures: &[Figures]) -> Ledger {
         to.zero_writes += from.zero_writes;
         to.evictions += from.evictions;
         to.pressure_waits += from.pressure_waits;
+        to.delay_stores += from.delay_stores;
+        to.flush_stores += from.flush_stores;
+        to.pressure_stores += from.pressure_stores;
         let (to, from) = (&mut all.store, &one.ledger.store);
         to.gets += from.gets;
         to.heads += from.heads;

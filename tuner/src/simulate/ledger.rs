@@ -47,6 +47,9 @@ impl HostSide {
     }
 }
 
+/// The place of the stores that flushes hurried, among the counters of the cache.
+const FORCED: usize = 12;
+
 /// The counters at one time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observed {
@@ -55,7 +58,7 @@ pub(crate) struct Observed {
     errors: u64,
     retries: u64,
     /// Counters of the cache and the zero map, in one order.
-    cache: [u64; 11],
+    cache: [u64; 14],
 }
 
 impl Observed {
@@ -78,9 +81,18 @@ impl Observed {
                 &zero.write_hits,
                 &cache.evictions,
                 &cache.pressure_waits,
+                &cache.delay_stores,
+                &cache.flush_stores,
+                &cache.pressure_stores,
             ]
             .map(s3b_engine::stats::Counter::get),
         }
+    }
+
+    /// The same without what later flushes hurried.
+    pub(crate) fn with_forced(mut self, forced: u64) -> Self {
+        self.cache[FORCED] = forced;
+        self
     }
 
     /// What came since `before`. `throttled`: answers of 503, which the counters below the engine do not tell apart.
@@ -88,7 +100,8 @@ impl Observed {
         let mut cache = self.cache;
         cache.iter_mut().zip(before.cache).for_each(|(now, then)| *now -= then);
         let [write_misses, merge_reads, read_ahead, read_ahead_used, stores, zero_stores, unasked, ..] = cache;
-        let [.., zero_reads, zero_writes, evictions, pressure_waits] = cache;
+        let [.., zero_reads, zero_writes, evictions, pressure_waits, delay_stores, flush_stores, pressure_stores] =
+            cache;
         let requests = self.requests.since(&before.requests);
         let deleted_keys = self.deleted_keys - before.deleted_keys;
         let stores = stores + zero_stores;
@@ -110,6 +123,9 @@ impl Observed {
             zero_writes: zero_writes + deleted_keys,
             evictions,
             pressure_waits,
+            delay_stores,
+            flush_stores,
+            pressure_stores,
         };
         let others = requests.heads + requests.lists + requests.deletes;
         let store = StoreLedger {

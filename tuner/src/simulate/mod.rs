@@ -161,12 +161,13 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     let before = scene.observe();
     let mut player = Player::new(job, scene.volume(), device_starts);
     let patience = Duration::from_nanos(job.tape.summary.duration_ns) + NEVER;
-    let ended = match clock::timeout(stretched(patience), player.play(job, stop)).await {
+    let ended = match clock::timeout(stretched(patience), player.play(job, &scene, stop)).await {
         Some(ended) => ended?,
         None => bail!("{}: the engine does not come to its end: {}", job.tape.title, scene.describe()),
     };
+    let forced = player.forced();
     let (measured, host) = player.finish(ended);
-    let ledger = scene.ledger(&before, host);
+    let ledger = scene.ledger(&before, host, forced);
     let requests = scene.requests(&before);
     let at_risk_bytes = scene.most_at_risk();
     let stored_bytes = scene.stored_bytes();

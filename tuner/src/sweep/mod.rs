@@ -8,6 +8,7 @@
 pub mod asked;
 pub mod confirming;
 pub mod digest;
+pub mod durability;
 pub mod environment;
 pub mod grid;
 pub mod kept;

@@ -11,10 +11,12 @@ use s3b_engine::settings::{CacheSize, Location, Settings};
 
 use super::asked::{Asked, why_none};
 use super::confirming::{self, Confirming, Real};
+use super::durability;
 use super::environment::{command_line, environment, machine_memory, timestamp};
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
 use super::kept::Kept;
 use super::request::Request;
+use super::show;
 use super::simulated::{Rows, Simulator};
 use super::subjects::{self, Subject};
 use super::widen::widened;
@@ -73,6 +75,7 @@ async fn search(
 ) -> Result<Option<Outcome>> {
     let default = grid.default_of_mount(&base);
     let (model, mut spent) = if simulates(request) { model(request, kept, interrupt).await? } else { (None, 0.0) };
+    let model = model.map(|model| tokio::task::block_in_place(|| durability::with_users_disk(model, &base)));
     announce(model.as_ref(), &grid, &subjects);
     let asked = Asked::of(request, &subjects, &grid);
     let stop = stop_of(interrupt, request.max_time.saturating_sub(start.elapsed()));
@@ -99,6 +102,7 @@ async fn search(
     if let Some(real) = &mut real {
         real.speak_of(answer.as_ref().map(|answer| answer.recommended));
     }
+    let assumptions = durability::assumptions(&base, &grid, model.as_deref(), real.is_some());
     let Search { rows, stopped, notes, .. } = search;
     let fresh = || format!("{:012x}", rand::random::<u64>() >> 16);
     let mut outcome = Outcome {
@@ -125,17 +129,21 @@ async fn search(
         trust: real.as_ref().map_or_else(Trust::default, |real| real.trust.clone()),
     };
     outcome.trust.notes.extend(notes);
-    finish(&mut outcome, answer, &scores);
+    finish(&mut outcome, answer, &scores, assumptions);
     Ok(Some(outcome))
 }
 
 /// Scores into the rows, sentences into the answer.
-fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores) {
+fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores, assumptions: Vec<String>) {
     for (n, row) in outcome.configurations.iter_mut().enumerate() {
         row.summary.score = scores.of(n);
     }
     match answer {
-        Some(answer) => outcome.answer = Some(explained(answer, outcome)),
+        Some(answer) => {
+            let mut answer = explained(answer, outcome);
+            answer.caveats.extend(assumptions);
+            outcome.answer = Some(answer);
+        }
         None => outcome.trust.notes.extend(why_none(&outcome.configurations)),
     }
 }
@@ -464,6 +472,7 @@ fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
                 .into(),
         );
     }
+    notes.extend(show::settings(outcome, answer.recommended).ok().and_then(|one| durability::meaning(outcome, &one)));
     if outcome.place.kind == crate::outcome::PlaceKind::Model {
         notes.push("nothing was run for real: the store is a model; `sweep --bucket` confirms on yours".into());
     }

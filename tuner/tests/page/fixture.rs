@@ -61,6 +61,9 @@ fn ledger([reads, writes, flushes]: [u64; 3], [misses, puts, gets]: [u64; 3], by
             zero_writes: 17,
             evictions: misses / 2,
             pressure_waits: if lanes < 10.0 { 120 } else { 0 },
+            delay_stores: puts / 4,
+            flush_stores: puts - puts / 4,
+            pressure_stores: 0,
         },
         store: StoreLedger {
             gets,
