@@ -14,7 +14,7 @@ use super::request::Request;
 use super::subjects::Subject;
 use super::summary::{Frame, cache_memory, summary};
 use crate::budget::Budget;
-use crate::confirm::{self, Candidate, Case, Confirmed, Keep, Plan, Step, Wanted};
+use crate::confirm::{self, Candidate, Case, Confirmed, Keep, Plan, Purpose, Step, Wanted};
 use crate::interrupt::Interrupt;
 use crate::model::StoreModel;
 use crate::outcome::{Configuration, Trust, Verdict};
@@ -53,6 +53,7 @@ impl Confirming<'_> {
     pub fn plan(&self, rows: &[Configuration], candidates: &[usize], stop: &AtomicBool) -> Result<Option<Plan>> {
         let default = candidates.iter().position(|n| Some(*n) == self.default);
         let wanted = Wanted {
+            purpose: Purpose::Choose,
             candidates: candidates
                 .iter()
                 .map(|n| Candidate { configuration: *n, settings: self.grid.configurations[*n].settings.clone() })
@@ -88,6 +89,7 @@ impl Confirming<'_> {
             pace: if saturate { Pace::Closed { outstanding } } else { Pace::Schedule },
             weight: subject.info.weight,
             expected_seconds: expected.fold(0.0, f64::max),
+            budget_seconds: None,
         }
     }
 
