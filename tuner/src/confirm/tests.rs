@@ -27,7 +27,14 @@ fn case() -> Case {
         }
     }
     let tape = Arc::new(Tape::of_ops("t", ops, Found::WhatIsRead));
-    Case { workload: 0, tape, pace: Pace::Closed { outstanding: 2 }, weight: 1.0, expected_seconds: 0.0, budget_seconds: None }
+    Case {
+        workload: 0,
+        tape,
+        pace: Pace::Closed { outstanding: 2 },
+        weight: 1.0,
+        expected_seconds: 0.0,
+        budget_seconds: None,
+    }
 }
 
 fn candidate(configuration: usize, block_size: u64) -> Candidate {

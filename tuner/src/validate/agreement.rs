@@ -114,7 +114,17 @@ fn orders(validation: &Validation, pairs: &[Pair<'_>]) -> (Vec<Judged>, Vec<Stri
 
 fn at_least(measure: &str, unit: Unit, stated: f64, found: Option<f64>, count: usize) -> Judged {
     let reached = found.map(|found| found >= stated);
-    Judged { measure: measure.into(), unit, at_least: true, stated, bound: stated, found, count, reached, ..Judged::default() }
+    Judged {
+        measure: measure.into(),
+        unit,
+        at_least: true,
+        stated,
+        bound: stated,
+        found,
+        count,
+        reached,
+        ..Judged::default()
+    }
 }
 
 fn regret(measure: &str, stated: f64, found: Option<f64>, noise: Option<f64>, worst: Option<f64>) -> Judged {
@@ -156,7 +166,8 @@ impl Losses {
     /// For each configuration, its mean over the rounds and workloads given.
     fn scores(&self, rounds: &[usize], workloads: &[usize]) -> Vec<f64> {
         let of = |configuration: usize| {
-            let values = rounds.iter().flat_map(|round| workloads.iter().map(|w| self.measured[*round][*w][configuration]));
+            let values =
+                rounds.iter().flat_map(|round| workloads.iter().map(|w| self.measured[*round][*w][configuration]));
             mean(&values.collect::<Vec<f64>>())
         };
         (0..self.predicted[0].len()).map(of).collect()
@@ -171,10 +182,12 @@ impl Losses {
 }
 
 fn choices(losses: Option<&Losses>, seed: u64) -> Vec<Judged> {
-    let names = ["true best among the predicted 5", "regret after confirmation (mean)", "regret after confirmation (p95)"];
+    let names =
+        ["true best among the predicted 5", "regret after confirmation (mean)", "regret after confirmation (p95)"];
     let Some(losses) = losses else {
         let none = at_least(names[0], Unit::Share, BEST_AMONG_TOP, None, 0);
-        let [mean, p95] = [(names[1], REGRET_MEAN), (names[2], REGRET_P95)].map(|(n, b)| regret(n, b, None, None, None));
+        let [mean, p95] =
+            [(names[1], REGRET_MEAN), (names[2], REGRET_P95)].map(|(n, b)| regret(n, b, None, None, None));
         return vec![none, mean, p95];
     };
     let mut random = Random::new(seed);

@@ -10,12 +10,8 @@ use crate::sweep::grid::{Axis, Configuration, Grid};
 
 /// What a configuration varies in unless told otherwise. The smallest cache holds a quarter of the scenarios' volumes,
 /// the largest all of any.
-pub const DEFAULT_AXES: [&str; 4] = [
-    "block-size=64k,256k,1m",
-    "threads=4,8,16,32,64",
-    "write-delay=0,100ms,250ms,500ms,1s",
-    "cache=16m,64m,512m",
-];
+pub const DEFAULT_AXES: [&str; 4] =
+    ["block-size=64k,256k,1m", "threads=4,8,16,32,64", "write-delay=0,100ms,250ms,500ms,1s", "cache=16m,64m,512m"];
 
 /// Points looked at before it is said that there are no more.
 const MOST_POINTS: u32 = 4096;
@@ -50,7 +46,9 @@ pub fn choose(base: &Settings, vary: &[String], count: usize) -> Result<(Vec<Con
     }
     if chosen.len() < count {
         let most = chosen.len();
-        bail!("--configurations {count}: the axes have only {most} that make sense; give {most}, or --vary more values");
+        bail!(
+            "--configurations {count}: the axes have only {most} that make sense; give {most}, or --vary more values"
+        );
     }
     Ok((chosen, grid.axes_of_outcome()))
 }
@@ -80,7 +78,10 @@ mod tests {
         let (chosen, axes) = choose(&Settings::default(), &[], 24).unwrap();
         assert_eq!((chosen.len(), axes.len()), (24, 4));
         let ends = |one: &Configuration| {
-            one.values.iter().zip(&axes).all(|(v, axis)| axis.values.first() == Some(v) || axis.values.last() == Some(v))
+            one.values
+                .iter()
+                .zip(&axes)
+                .all(|(v, axis)| axis.values.first() == Some(v) || axis.values.last() == Some(v))
         };
         // 16 corners, two of which want 64 threads of a cache of 16 blocks.
         assert!(chosen[..14].iter().all(ends) && !chosen[14..].iter().any(ends));

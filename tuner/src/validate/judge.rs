@@ -117,8 +117,10 @@ pub fn judge(validation: &Validation) -> Judgement {
 
 fn not_judged(measure: &str) -> String {
     match measure {
-        "p99 (9 of 10)" => "p99 was not judged: no kind of operation of any window has 299 samples".into(),
-        _ => format!("{measure} was not judged: nothing to judge it by"),
+        "p99 (9 of 10)" => {
+            "p99 was not judged: no kind of operation of any window has 299 samples and a time to feel".into()
+        }
+        _ => format!("{measure}: not judged, there was nothing of it or too few runs"),
     }
 }
 

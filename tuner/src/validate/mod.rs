@@ -19,3 +19,6 @@ pub mod show;
 pub mod sobol;
 pub mod validation;
 pub mod workloads;
+
+#[cfg(test)]
+mod tests;

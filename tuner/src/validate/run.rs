@@ -134,9 +134,7 @@ async fn model(request: &Request, interrupt: &Interrupt) -> Result<(StoreModel, 
         return Ok((shipped::standard(), 0.0));
     }
     let (name, billing) = match &target.access.settings.location {
-        Location::Bucket(name) => {
-            (name.clone(), Billing { requests: true, egress: request.reader == Reader::Outside })
-        }
+        Location::Bucket(name) => (name.clone(), Billing { requests: true, egress: request.reader == Reader::Outside }),
         Location::Directory(path) => (path.display().to_string(), Billing::default()),
         Location::Memory => bail!("a model of nothing"),
     };

@@ -25,7 +25,8 @@ pub fn render(validation: &Validation, markdown: bool) -> String {
     let offenders = offenders(validation, &judgement.figures, &judgement.measures);
     if !offenders.is_empty() {
         out.push_str(&head("The worst"));
-        let mut worst = Table::new(&["measure", "workload", "configuration", "predicted", "measured", "noise", "error"]);
+        let mut worst =
+            Table::new(&["measure", "workload", "configuration", "predicted", "measured", "noise", "error"]);
         offenders.into_iter().for_each(|row| worst.row(row));
         out.push_str(&table(&worst));
         let axes: Vec<&str> = validation.axes.iter().map(|axis| &*axis.title).collect();
