@@ -33,7 +33,7 @@ pub enum Command {
     Replay(commands::replay::Replay),
     Convert(commands::convert::Convert),
     Scenarios(commands::scenarios::Scenarios),
-    Validate(commands::validate::Validate),
+    Validate(Box<commands::validate::Validate>),
     Inspect(commands::inspect::Inspect),
     Mrc(commands::mrc::Mrc),
     Probe(commands::probe::Probe),

@@ -38,4 +38,5 @@ pub mod simulate;
 pub mod statistics;
 pub mod sweep;
 pub mod trace_options;
+pub mod validate;
 pub mod workload;

@@ -500,3 +500,47 @@ fn a_bill_is_broken_down_by_a_table_of_ones_own() {
     let nothing = run(home.path(), &["cost"]);
     assert!(!nothing.status.success() && stderr(&nothing).contains("cost oltp"), "{}", stderr(&nothing));
 }
+
+/// A small validation against a directory, its result judged again without running, and what bad input gets.
+#[test]
+fn predictions_are_held_against_real_runs_and_judged_again_from_the_file() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let tuner = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_s3b-tuner"));
+        command.current_dir(home.path()).env("XDG_STATE_HOME", home.path()).arg("validate").args(args);
+        command.output().unwrap()
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let store = store.path().to_str().unwrap();
+    let small = ["--test", store, "--latency", "5ms", "--scenario", "fsync-small"];
+    let vary = ["--vary", "block-size=64k,256k", "--vary", "threads=4"];
+    let with = |more: &[&'static str]| [&small[..], &vary, more].concat();
+    let args = with(&["--configurations", "2", "-o", "r.json"]);
+    let dry = tuner(&[&args[..], &["--dry-run"]].concat());
+    assert!(dry.status.success() && text(&dry.stderr).contains("2 rounds"), "{}", text(&dry.stderr));
+    assert!(std::fs::read_dir(store).unwrap().next().is_none() && !home.path().join("r.json").exists());
+    let ran = tuner(&args);
+    // What a busy machine measures is not for a test to say; how often the store is asked is.
+    assert!(matches!(ran.status.code(), Some(0 | 1)), "{}", text(&ran.stderr));
+    let table = text(&ran.stdout);
+    let puts = table.lines().find(|line| line.starts_with("PUT requests")).unwrap_or_else(|| panic!("{table}"));
+    assert!(puts.ends_with("yes"), "{table}");
+    assert!(table.contains("2 configurations x 1 workloads, 2 whole rounds, 6 real runs"), "{table}");
+    assert!(std::fs::read_dir(store).unwrap().next().is_none(), "nothing is left behind");
+    let again = tuner(&["--from", "r.json"]);
+    assert_eq!((again.status.code(), text(&again.stdout)), (ran.status.code(), table));
+    for (args, part) in [
+        (vec!["--oracles", "x", "--bucket", "b"], "--bucket"),
+        (vec![], "--bucket mybucket"),
+        (vec!["--from", "absent.json"], "absent.json"),
+        (with(&["--configurations", "3"]), "--configurations 3"),
+        (with(&["--configurations", "2", "-o", "no/such/folder.json"]), "no/such/folder.json"),
+    ] {
+        let refused = tuner(&args);
+        assert!(
+            !refused.status.success() && text(&refused.stderr).contains(part),
+            "{args:?}: {}",
+            text(&refused.stderr)
+        );
+    }
+}

@@ -10,7 +10,7 @@ use s3b_engine::settings::{Settings, SurveyMode};
 
 use super::cut::{self, Piece};
 use super::pool::{Part, pool};
-use super::{Candidate, Wanted};
+use super::{Candidate, Purpose, Wanted};
 use crate::outcome::run::WindowInfo;
 use crate::outcome::{Figures, Ledger, StoreLedger};
 use crate::simulate::{self, Job, Simulated};
@@ -83,7 +83,7 @@ pub struct Plan {
     pub setups: Vec<Setup>,
     /// For each candidate and case, what the model says of the very pieces that run; times are meaningless without one.
     pub predicted: Vec<Vec<Figures>>,
-    /// Choosing rounds at most; one hold-out round comes on top.
+    /// Rounds at most; where they are to choose, one hold-out round comes on top.
     pub rounds: u32,
     /// At worst, for all.
     pub most: StoreLedger,
@@ -110,6 +110,7 @@ pub fn plan(mut wanted: Wanted, stop: &AtomicBool) -> Result<Plan> {
     let memory = machine_memory();
     let (mut pieces, mut idle_seconds) = (Vec::new(), Vec::new());
     for (number, case) in wanted.cases.iter().enumerate() {
+        let budget_s = case.budget_seconds.unwrap_or(budget_s);
         let cut = cut::cut(number, case, &wanted.candidates, budget_s, memory, wanted.seed)?;
         pieces.extend(cut.pieces);
         idle_seconds.push(cut.idle_seconds);
@@ -123,7 +124,8 @@ pub fn plan(mut wanted: Wanted, stop: &AtomicBool) -> Result<Plan> {
         if rounds > 0 {
             break (costs, rounds);
         }
-        let Some(last) = kept.iter().rposition(|n| *n != 0 && Some(*n) != wanted.keep) else {
+        let last = kept.iter().rposition(|n| *n != 0 && Some(*n) != wanted.keep);
+        let Some(last) = last.filter(|_| wanted.purpose == Purpose::Choose) else {
             return Err(costs.too_dear(&wanted));
         };
         left_out.push(wanted.candidates[kept.remove(last)].configuration);
@@ -134,7 +136,7 @@ pub fn plan(mut wanted: Wanted, stop: &AtomicBool) -> Result<Plan> {
     pieces.iter_mut().for_each(|piece| piece.starts = of_kept(&piece.starts));
     wanted.keep = wanted.keep.and_then(|keep| kept.iter().position(|n| *n == keep));
     wanted.candidates = kept.iter().map(|n| wanted.candidates[*n].clone()).collect();
-    let most = costs.all(rounds);
+    let (most, in_all) = (costs.all(&wanted, rounds), rounds_in_all(&wanted, rounds));
     Ok(Plan {
         left_out,
         pieces,
@@ -144,7 +146,7 @@ pub fn plan(mut wanted: Wanted, stop: &AtomicBool) -> Result<Plan> {
         most,
         dollars: wanted.prices.dollars(&most, wanted.reader),
         round_dollars: wanted.prices.dollars(&costs.round, wanted.reader),
-        seconds: costs.setup_seconds + f64::from(rounds + 1) * costs.round_seconds,
+        seconds: costs.setup_seconds + f64::from(in_all) * costs.round_seconds,
         round_seconds: costs.round_seconds,
         setups: costs.setups,
         runs: costs.runs,
@@ -183,10 +185,13 @@ impl Plan {
         let blocks: u64 = self.setups.iter().map(|setup| setup.blocks).sum();
         let _ = writeln!(
             text,
-            "confirming: {} configurations and a second run of the first (noise), up to {} rounds and one more that \
-             does not choose",
+            "{}: {} configurations and a second run of the first (noise), {}",
+            if self.wanted.purpose == Purpose::Choose { "confirming" } else { "judging the model" },
             self.wanted.candidates.len(),
-            self.rounds
+            match self.wanted.purpose {
+                Purpose::Choose => format!("up to {} rounds and one more that does not choose", self.rounds),
+                Purpose::Judge => format!("{} rounds", self.rounds),
+            }
         );
         for (number, case) in self.wanted.cases.iter().enumerate() {
             let pieces: Vec<&Piece> = self.pieces.iter().filter(|piece| piece.case == number).collect();
@@ -352,26 +357,29 @@ impl Costs {
         Ok(())
     }
 
-    /// With so many choosing rounds and the hold-out.
-    fn all(&self, rounds: u32) -> StoreLedger {
+    /// With so many rounds, and the hold-out.
+    fn all(&self, wanted: &Wanted, rounds: u32) -> StoreLedger {
         let mut all = self.setup;
-        add(&mut all, &self.round, f64::from(rounds + 1));
+        add(&mut all, &self.round, f64::from(rounds_in_all(wanted, rounds)));
         all
     }
 
-    /// The choosing rounds that fit.
+    fn dollars_and_seconds(&self, wanted: &Wanted, rounds: u32) -> (f64, f64) {
+        let dollars = wanted.prices.dollars(&self.all(wanted, rounds), wanted.reader);
+        (dollars, self.setup_seconds + f64::from(rounds_in_all(wanted, rounds)) * self.round_seconds)
+    }
+
+    /// The rounds that fit; 0: not even the fewest that are worth anything.
     fn rounds(&self, wanted: &Wanted) -> u32 {
         let fits = |rounds: &u32| {
-            let dollars = wanted.prices.dollars(&self.all(*rounds), wanted.reader);
-            let seconds = self.setup_seconds + f64::from(*rounds + 1) * self.round_seconds;
+            let (dollars, seconds) = self.dollars_and_seconds(wanted, *rounds);
             wanted.max_dollars.is_none_or(|cap| dollars <= cap) && seconds <= wanted.max_time.as_secs_f64()
         };
-        (1..=wanted.most_rounds.max(1)).rev().find(fits).unwrap_or(0)
+        (least_rounds(wanted)..=wanted.most_rounds.max(1)).rev().find(fits).unwrap_or(0)
     }
 
     fn too_dear(&self, wanted: &Wanted) -> anyhow::Error {
-        let dollars = wanted.prices.dollars(&self.all(1), wanted.reader);
-        let seconds = self.setup_seconds + 2.0 * self.round_seconds;
+        let (dollars, seconds) = self.dollars_and_seconds(wanted, least_rounds(wanted));
         let mut need = Vec::new();
         if let Some(cap) = wanted.max_dollars.filter(|cap| dollars > *cap) {
             need.push(format!("--max-cost {cap} is too little, --max-cost {:.2} works", dollars + 0.01));
@@ -380,10 +388,33 @@ impl Costs {
             let given = wanted.max_time.as_secs();
             need.push(format!("--max-time {given}s is too little, --max-time {:.0}s works", seconds.ceil() + 1.0));
         }
-        anyhow::anyhow!(
-            "not even one round and its control can be run: {}; or --sim-only, which sends nothing",
-            need.join("; ")
-        )
+        let need = need.join("; ");
+        match wanted.purpose {
+            Purpose::Choose => anyhow::anyhow!(
+                "not even one round and its control can be run: {need}; or --sim-only, which sends nothing"
+            ),
+            Purpose::Judge => anyhow::anyhow!(
+                "{} rounds of {} configurations cannot be run: {need}; or fewer of them",
+                wanted.most_rounds,
+                wanted.candidates.len()
+            ),
+        }
+    }
+}
+
+/// The hold-out comes on top of the rounds that choose.
+fn rounds_in_all(wanted: &Wanted, rounds: u32) -> u32 {
+    match wanted.purpose {
+        Purpose::Choose => rounds + 1,
+        Purpose::Judge => rounds,
+    }
+}
+
+/// One round may choose; a judgement that was asked for is not made of less.
+fn least_rounds(wanted: &Wanted) -> u32 {
+    match wanted.purpose {
+        Purpose::Choose => 1,
+        Purpose::Judge => wanted.most_rounds.max(1),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The rounds: all candidates in another order each time, one of them twice, until it is decided or the means end; then
-//! the best once more, in a round that does not choose.
+//! the best once more, in a round that does not choose. Rounds that are to judge the model are all run, and the one that
+//! was cut short is kept as well.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use s3b_engine::clock;
 use s3b_scenarios::random::Random;
 
 use super::once::Stage;
-use super::{Chooser, Confirmed, OneRun, Plan, Round, Step, decide};
+use super::{Chooser, Confirmed, OneRun, Plan, Purpose, Round, Step, decide};
 use crate::interrupt::Interrupt;
 use crate::outcome::{Difference, Figures, StoreLedger};
 use crate::place::{End, Place};
@@ -39,11 +40,12 @@ struct Runner<'a> {
     on_step: &'a mut dyn FnMut(Step),
     stage: Stage<'a>,
     rounds: Vec<Round>,
+    unfinished: Option<Round>,
     begun: clock::Instant,
     longest_round: Duration,
     /// Of rounds that were there already.
     earlier_runs: u64,
-    stopped: Option<&'static str>,
+    stopped: Option<String>,
     steps: u64,
 }
 
@@ -70,6 +72,7 @@ pub async fn run(
         on_step,
         stage: Stage::new(plan, place, interrupt),
         rounds: keep.earlier,
+        unfinished: None,
         begun: clock::now(),
         longest_round: Duration::ZERO,
         earlier_runs,
@@ -81,9 +84,9 @@ pub async fn run(
     let noted = runner.note_spent(&StoreLedger::default());
     let decided = decided?;
     noted?;
-    let Runner { rounds, stopped, stage, .. } = runner;
-    let mut confirmed = of_rounds(plan, chooser, rounds);
-    confirmed.stopped = stopped.map(str::to_owned);
+    let Runner { rounds, unfinished, stopped, stage, .. } = runner;
+    let mut confirmed = of_rounds(plan, chooser, rounds, unfinished);
+    confirmed.stopped = stopped;
     confirmed.notices = stage.notices;
     if decided {
         let rounds = confirmed.losses.first().map_or(0, Vec::len);
@@ -96,6 +99,9 @@ pub async fn run(
 
 impl Runner<'_> {
     async fn all(&mut self) -> Result<bool> {
+        if self.plan.wanted.purpose == Purpose::Judge {
+            return self.run_all().await;
+        }
         let decided = self.choose().await?;
         if self.stopped.is_none() {
             self.hold_out().await?;
@@ -130,6 +136,17 @@ impl Runner<'_> {
         }
     }
 
+    /// Every round, as far as it is possible. Answers that nothing was decided.
+    async fn run_all(&mut self) -> Result<bool> {
+        let all: Vec<usize> = (0..self.plan.slots()).collect();
+        while (self.rounds.len() as u32) < self.plan.rounds {
+            if !self.round(self.rounds.len() as u32, &all, false).await? {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
     async fn hold_out(&mut self) -> Result<()> {
         let chosen: Vec<&Round> = self.rounds.iter().filter(|round| !round.hold_out).collect();
         let done = self.rounds.iter().any(|round| round.hold_out);
@@ -142,7 +159,7 @@ impl Runner<'_> {
 
     /// One round; false: it was not run whole, and why is noted.
     async fn round(&mut self, number: u32, slots: &[usize], hold_out: bool) -> Result<bool> {
-        self.stopped = self.why_not(hold_out);
+        self.stopped = self.why_not(hold_out).map(str::to_owned);
         if self.stopped.is_some() {
             return Ok(false);
         }
@@ -157,9 +174,12 @@ impl Runner<'_> {
         let mut runs = Vec::new();
         for (slot, piece) in order {
             self.note_spent(&self.plan.most_of_run(slot, piece))?;
-            match self.one(slot, piece, number).await? {
+            match self.next(slot, piece, number, runs.is_empty()).await? {
                 Some(run) => runs.push(run),
-                None => return Ok(false),
+                None => {
+                    self.unfinished = Some(Round { number, hold_out, runs });
+                    return Ok(false);
+                }
             }
             self.tell(number, slot, piece, hold_out);
         }
@@ -174,11 +194,34 @@ impl Runner<'_> {
         Ok(true)
     }
 
+    /// The next run. Runs that are to judge end at their time within a round, and are worth something when one fails.
+    async fn next(&mut self, slot: usize, piece: usize, round: u32, first: bool) -> Result<Option<OneRun>> {
+        if self.plan.wanted.purpose == Purpose::Choose {
+            return self.one(slot, piece, round).await;
+        }
+        if self.begun.elapsed() > self.plan.wanted.max_time {
+            self.stopped = Some("out of time".into());
+            return Ok(None);
+        }
+        match self.one(slot, piece, round).await {
+            Err(error) if !(first && self.rounds.is_empty()) => {
+                self.stopped = Some(format!("{error:#}"));
+                Ok(None)
+            }
+            ran => ran,
+        }
+    }
+
     /// What keeps the next round from being begun.
     fn why_not(&self, hold_out: bool) -> Option<&'static str> {
-        let share = if hold_out { 1.0 / self.plan.slots() as f64 } else { 1.0 };
-        let after = if hold_out { 0.0 } else { 1.0 / self.plan.slots() as f64 };
         let wanted = &self.plan.wanted;
+        let of_one = 1.0 / self.plan.slots() as f64;
+        // A part of a round is worth nothing to a choice.
+        let (share, after) = match (wanted.purpose, hold_out) {
+            (Purpose::Judge, _) => (0.0, 0.0),
+            (Purpose::Choose, true) => (of_one, 0.0),
+            (Purpose::Choose, false) => (1.0, of_one),
+        };
         if self.interrupt.is_asked() {
             return Some("interrupted");
         }
@@ -208,8 +251,8 @@ impl Runner<'_> {
         };
         match ran {
             Ok(Some(run)) => return Ok(Some(run)),
-            Ok(None) => self.stopped = Some("interrupted"),
-            Err(Some(End::OutOfMoney)) => self.stopped = Some("out of money"),
+            Ok(None) => self.stopped = Some("interrupted".into()),
+            Err(Some(End::OutOfMoney)) => self.stopped = Some("out of money".into()),
             Err(Some(End::CannotNote(error))) => {
                 return Err(error).context("the run ends here, and what it stored is deleted");
             }
@@ -234,9 +277,10 @@ impl Runner<'_> {
             format!("round {}: configuration {}", number + 1, self.plan.candidate(slot).configuration)
         };
         let pieces = self.plan.pieces.len() as u64;
+        let holds_out = self.plan.wanted.purpose == Purpose::Choose;
         let step = Step {
             done: self.steps,
-            of: ((u64::from(self.plan.rounds) * self.plan.slots() as u64 + 1) * pieces)
+            of: ((u64::from(self.plan.rounds) * self.plan.slots() as u64 + u64::from(holds_out)) * pieces)
                 .saturating_sub(self.earlier_runs),
             what: format!("{what} on {}", self.plan.pieces[piece].tape.title),
             spent_dollars: self.place.budget().map_or(0.0, |budget| budget.dollars()),
@@ -264,7 +308,7 @@ fn choice(plan: &Plan, chooser: &Chooser<'_>, chosen: &[&Round]) -> Option<usize
 }
 
 /// What whole rounds come to.
-fn of_rounds(plan: &Plan, chooser: &Chooser<'_>, rounds: Vec<Round>) -> Confirmed {
+fn of_rounds(plan: &Plan, chooser: &Chooser<'_>, rounds: Vec<Round>, unfinished: Option<Round>) -> Confirmed {
     let chosen: Vec<&Round> = rounds.iter().filter(|round| !round.hold_out).collect();
     let candidates = 0..plan.wanted.candidates.len();
     let losses = losses(plan, &chosen);
@@ -285,7 +329,8 @@ fn of_rounds(plan: &Plan, chooser: &Chooser<'_>, rounds: Vec<Round>) -> Confirme
         ran.then(|| decide::loss(plan, round, best) / crate::statistics::mean(&logs).exp())
     });
     let noise_floor = decide::noise_floor(plan, &chosen);
-    let notes = notes(plan, &rounds);
+    let unfinished = unfinished.filter(|_| plan.wanted.purpose == Purpose::Judge);
+    let notes = notes(plan, rounds.iter().chain(&unfinished));
     Confirmed {
         measured,
         seconds,
@@ -299,12 +344,13 @@ fn of_rounds(plan: &Plan, chooser: &Chooser<'_>, rounds: Vec<Round>) -> Confirme
         notes,
         notices: BTreeSet::new(),
         rounds,
+        unfinished,
     }
 }
 
 /// What happened besides, as sentences: results, not noise.
-fn notes(plan: &Plan, rounds: &[Round]) -> Vec<String> {
-    let runs: Vec<&OneRun> = rounds.iter().flat_map(|round| &round.runs).collect();
+fn notes<'a>(plan: &Plan, rounds: impl Iterator<Item = &'a Round>) -> Vec<String> {
+    let runs: Vec<&OneRun> = rounds.flat_map(|round| &round.runs).collect();
     let sum = |value: fn(&OneRun) -> u64| runs.iter().map(|run| value(run)).sum::<u64>();
     let configurations = |of: &dyn Fn(&OneRun) -> bool| {
         let found: BTreeSet<usize> =

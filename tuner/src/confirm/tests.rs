@@ -27,7 +27,14 @@ fn case() -> Case {
         }
     }
     let tape = Arc::new(Tape::of_ops("t", ops, Found::WhatIsRead));
-    Case { workload: 0, tape, pace: Pace::Closed { outstanding: 2 }, weight: 1.0, expected_seconds: 0.0 }
+    Case {
+        workload: 0,
+        tape,
+        pace: Pace::Closed { outstanding: 2 },
+        weight: 1.0,
+        expected_seconds: 0.0,
+        budget_seconds: None,
+    }
 }
 
 fn candidate(configuration: usize, block_size: u64) -> Candidate {
@@ -39,6 +46,7 @@ fn candidate(configuration: usize, block_size: u64) -> Candidate {
 
 fn wanted() -> Wanted {
     Wanted {
+        purpose: Purpose::Choose,
         candidates: vec![candidate(7, 65536), candidate(3, 16384)],
         keep: Some(1),
         cases: vec![case()],

@@ -16,7 +16,7 @@ use super::request::Request;
 use super::subjects::Subject;
 use super::summary::{cache_memory, summary};
 use crate::budget::Budget;
-use crate::confirm::{self, Candidate, Case, Confirmed, Keep, Plan, Step, Wanted};
+use crate::confirm::{self, Candidate, Case, Confirmed, Keep, Plan, Purpose, Step, Wanted};
 use crate::interrupt::Interrupt;
 use crate::model::StoreModel;
 use crate::outcome::{Configuration, Figures, Trust, Verdict};
@@ -74,6 +74,7 @@ impl Confirming<'_> {
         let bounds = (self.max_time, self.max_dollars);
         let (max_time, max_dollars) = kept.map_or(bounds, |kept| kept.bounds(bounds.0, bounds.1));
         let wanted = Wanted {
+            purpose: Purpose::Choose,
             candidates: candidates
                 .iter()
                 .map(|n| Candidate { configuration: *n, settings: self.grid.configurations[*n].settings.clone() })
@@ -119,6 +120,7 @@ impl Confirming<'_> {
             pace: if self.request.goal.saturates() { Pace::Closed { outstanding } } else { Pace::Schedule },
             weight: subject.info.weight,
             expected_seconds: expected.unwrap_or(subject.info.seconds),
+            budget_seconds: None,
         }
     }
 
