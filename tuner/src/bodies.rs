@@ -40,7 +40,7 @@ impl Bodies {
             return known;
         }
         // Which writes are zero is the workload's to say.
-        let content = Content::new(ContentProperties { compressibility, zero_share: 0.0 }, seed);
+        let content = Content::new(compressibility, seed);
         self.pools.push(Pool { compressibility, bytes: Bytes::copy_from_slice(content.pool()), content });
         self.pools.len() - 1
     }

@@ -193,7 +193,7 @@ async fn prime(volume: &Volume, start: &Start, piece: &Piece) -> Result<()> {
         read?;
     }
     let compressibility = piece.tape.content.compressibility;
-    let mut content = Content::new(ContentProperties { compressibility, zero_share: 0.0 }, CONTENT_SEED);
+    let mut content = Content::new(compressibility, CONTENT_SEED);
     let pool = Bytes::copy_from_slice(content.pool());
     for (at, len) in pieces(&start.dirty) {
         let part = content.part(len as usize);

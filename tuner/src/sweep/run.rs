@@ -76,6 +76,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
     let (scores, answer) = search.answer(&grid);
     let (rows, stopped) = (search.rows, search.stopped);
     let fresh = || format!("{:012x}", rand::random::<u64>() >> 16);
+    let notices = subjects::notices(&subjects);
     let mut outcome = Outcome {
         schema: SCHEMA.to_owned(),
         run: RunInfo {
@@ -99,6 +100,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         answer: None,
         trust: real.as_ref().map_or_else(Trust::default, |real| real.trust.clone()),
     };
+    outcome.trust.notes.extend(notices);
     finish(&mut outcome, answer, &scores);
     if let Some(real) = real {
         real.run.finish(&outcome)?;

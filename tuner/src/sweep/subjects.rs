@@ -24,6 +24,8 @@ pub struct Subject {
     pub name: String,
     pub tape: Arc<Tape>,
     pub info: WorkloadInfo,
+    /// Of how a trace was recorded.
+    pub notices: Vec<String>,
 }
 
 /// Where the workloads come from.
@@ -108,5 +110,14 @@ fn subject(name: String, workload: Workload, weight: f64, stated: bool) -> Resul
         miss_ratio_curves: curves.curves(None).iter().map(Into::into).collect(),
         windows: Vec::new(),
     };
-    Ok(Subject { name, tape: Arc::new(Tape::of(workload)?), info })
+    let notices = workload.notices.clone();
+    Ok(Subject { name, tape: Arc::new(Tape::of(workload)?), info, notices })
+}
+
+/// What a reader of the result should know of the traces, each with its name.
+pub fn notices(subjects: &[Subject]) -> Vec<String> {
+    let of = |subject: &Subject| {
+        subject.notices.iter().map(|notice| format!("{}: {notice}", subject.name)).collect::<Vec<_>>()
+    };
+    subjects.iter().flat_map(of).collect()
 }
