@@ -3,7 +3,7 @@
 //! Bytes are shared, never copied: a pool for each compressibility, one page of zeros.
 
 use bytes::Bytes;
-use s3b_scenarios::content::{Content, ContentProperties};
+use s3b_scenarios::content::Content;
 use s3b_scenarios::{Op, StreamProperties};
 
 /// Longest piece of one operation, as a kernel would send it.
@@ -60,6 +60,7 @@ impl Bodies {
 
 #[cfg(test)]
 mod tests {
+    use s3b_scenarios::content::ContentProperties;
     use s3b_scenarios::{OpKind, Origin};
 
     use super::*;

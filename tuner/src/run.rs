@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use s3b_engine::geometry::Geometry;
 use s3b_engine::settings::{Settings, SurveyMode, VolumeSettings};
-use s3b_scenarios::content::{Content, ContentProperties};
+use s3b_scenarios::content::Content;
 
 use crate::cost::Requests;
 use crate::interrupt::Interrupt;

@@ -67,7 +67,7 @@ pub struct Writer<F = File> {
 }
 
 /// Whether there is room for more.
-enum Room {
+pub enum Room {
     Left,
     Full,
 }
@@ -110,7 +110,7 @@ impl<F: RecordFile> Writer<F> {
         }
     }
 
-    fn append(&mut self, batch: &Batch) -> Room {
+    pub fn append(&mut self, batch: &Batch) -> Room {
         if batch.missing > 0 && !self.told_of_missing {
             self.told_of_missing = true;
             tracing::warn!(
@@ -153,7 +153,8 @@ impl<F: RecordFile> Writer<F> {
         }
     }
 
-    fn sync_if_due(&mut self, now: clock::Instant) {
+    /// Not more often than [`SYNC_DELAY`].
+    pub fn sync_if_due(&mut self, now: clock::Instant) {
         if self.unsynced.is_some_and(|since| now.saturating_duration_since(since) >= SYNC_DELAY) {
             self.sync();
         }

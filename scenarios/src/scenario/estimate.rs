@@ -83,18 +83,17 @@ mod tests {
         let bursty = "{ kind = \"bursty\", every = \"1ms\", on = \"10ms\", off = \"90ms\" }";
         let mixed = "[{ size = \"4k\", weight = 99 }, { size = \"8m\", weight = 1 }]";
         for (shape, request, amount, arrivals) in [
-            ("uniform", "\"4k\"", "duration = \"100s\"", bursty),
-            ("uniform", "\"4k\"", "requests = 10000", bursty),
-            ("sequential", mixed, "bytes = \"1g\"", "{ kind = \"poisson\", every = \"1ms\" }"),
-            ("small-files\"\nfiles = \"9", mixed, "duration = \"100s\"", bursty),
-            ("small-files\"\nfiles = \"9", mixed, "bytes = \"1g\"", bursty),
-            ("small-files\"\nfiles = \"9", mixed, "requests = 10000", bursty),
+            ("shape = \"uniform\"", "\"4k\"", "duration = \"100s\"", bursty),
+            ("shape = \"uniform\"", "\"4k\"", "requests = 10000", bursty),
+            ("shape = \"sequential\"", mixed, "bytes = \"1g\"", "{ kind = \"poisson\", every = \"1ms\" }"),
+            ("shape = \"small-files\"\nfiles = 9", mixed, "duration = \"100s\"", bursty),
+            ("shape = \"small-files\"\nfiles = 9", mixed, "bytes = \"1g\"", bursty),
+            ("shape = \"small-files\"\nfiles = 9", mixed, "requests = 10000", bursty),
         ] {
             let text = format!(
-                "name = \"one\"\nquestion = \"?\"\nspan = \"1g\"\n[[phase]]\nshape = \"{shape}\"\n\
+                "name = \"one\"\nquestion = \"?\"\nspan = \"1g\"\n[[phase]]\n{shape}\n\
                  request = {request}\n{amount}\narrivals = {arrivals}\n"
-            )
-            .replace("files = \"9\"", "files = 9");
+            );
             let scenario = Scenario::parse("one", &text).unwrap();
             let estimate = super::estimate(&scenario.phases[0].streams[0].1);
             let (mut ops, mut last_ns) = (0u64, 0);

@@ -107,7 +107,7 @@ impl File<'_> {
         }
         let repeat = self.whole("repeat", &raw.repeat, 1..=1_000_000)?.unwrap_or(1);
         let phases = self.phases(&raw.phase, &defaults)?;
-        self.refuse_endless(&phases, repeat).map_err(|why| self.wrong(raw.repeat.as_ref().map(Spanned::span), why))?;
+        refuse_endless(&phases, repeat).map_err(|why| self.wrong(raw.repeat.as_ref().map(Spanned::span), why))?;
         Ok(Scenario {
             name: name.clone(),
             question: raw.question.get_ref().clone(),
@@ -119,28 +119,6 @@ impl File<'_> {
             repeat,
             phases: phases.into(),
         })
-    }
-
-    /// What nobody would wait for.
-    fn refuse_endless(&self, phases: &[Phase], repeat: u64) -> Result<(), String> {
-        let (mut ops, mut length_ns) = (0u64, 0u64);
-        for phase in phases {
-            let streams = || phase.streams.iter().map(|(_, stream)| estimate(stream));
-            ops = streams().fold(ops, |sum, one| sum.saturating_add(one.ops));
-            // They run side by side.
-            length_ns = length_ns.saturating_add(streams().map(|one| one.length_ns).max().unwrap_or(0));
-        }
-        let (ops, length_ns) = (ops.saturating_mul(repeat), length_ns.saturating_mul(repeat));
-        if ops > MAX_OPS {
-            return Err(format!("about {ops} operations; at most {MAX_OPS}, write fewer"));
-        }
-        if length_ns > YEAR.0 {
-            let days = length_ns / DAY.0;
-            return Err(format!(
-                "about {days} days long; at most 365: shorten delays, gaps or durations, or repeat less"
-            ));
-        }
-        Ok(())
     }
 
     fn prefill(&self, given: &Given<RawPrefill>, span: u64) -> Checked<Size> {
@@ -421,6 +399,26 @@ impl File<'_> {
         }
         Err(self.fault(key, given.span(), format!("{} to {}", range.start(), range.end())))
     }
+}
+
+/// What nobody would wait for.
+fn refuse_endless(phases: &[Phase], repeat: u64) -> Result<(), String> {
+    let (mut ops, mut length_ns) = (0u64, 0u64);
+    for phase in phases {
+        let streams = || phase.streams.iter().map(|(_, stream)| estimate(stream));
+        ops = streams().fold(ops, |sum, one| sum.saturating_add(one.ops));
+        // They run side by side.
+        length_ns = length_ns.saturating_add(streams().map(|one| one.length_ns).max().unwrap_or(0));
+    }
+    let (ops, length_ns) = (ops.saturating_mul(repeat), length_ns.saturating_mul(repeat));
+    if ops > MAX_OPS {
+        return Err(format!("about {ops} operations; at most {MAX_OPS}, write fewer"));
+    }
+    if length_ns > YEAR.0 {
+        let days = length_ns / DAY.0;
+        return Err(format!("about {days} days long; at most 365: shorten delays, gaps or durations, or repeat less"));
+    }
+    Ok(())
 }
 
 fn is_on(given: &Given<bool>) -> bool {

@@ -67,14 +67,13 @@ pub async fn convert(args: &Convert) -> Result<ExitCode> {
     let mut line = ProgressLine::open_ended("convert");
     let mut summary = Summary::default();
     // A recording's times go on counting from when it began, as its header says.
-    let began =
-        |trace: &Trace| if trace.recording().is_some() && format == OutputFormat::S3bt { trace.first_ns() } else { 0 };
+    let goes_on = format == OutputFormat::S3bt && trace.recording().is_some();
     let mut missing = 0;
     while let Some(op) = trace.next() {
         let op = op?;
         tell_dropped(&mut *target, &trace, &mut missing).with_context(writing)?;
-        let time_ns = op.time_ns.saturating_add(began(&trace));
-        target.write(&Op { time_ns, ..op }).with_context(writing)?;
+        let began_ns = if goes_on { trace.first_ns() } else { 0 };
+        target.write(&Op { time_ns: op.time_ns.saturating_add(began_ns), ..op }).with_context(writing)?;
         summary.add(&op);
         line.step(String::new);
         if summary.ops().is_multiple_of(LOOK_EVERY) && interrupt.is_asked() {
@@ -90,7 +89,8 @@ pub async fn convert(args: &Convert) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Operations that were found missing since the last look are missing in the same place of the output.
+/// Operations that were found missing since the last look are missing in the same place of the output. Of the kernel's
+/// tracer these are events, which are more: nobody knows how many operations they were.
 fn tell_dropped(target: &mut dyn TraceWriter<Target>, trace: &Trace, told: &mut u64) -> std::io::Result<()> {
     let dropped = trace.skipped().dropped;
     let new = dropped - std::mem::replace(told, dropped);

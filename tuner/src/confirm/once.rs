@@ -11,7 +11,7 @@ use s3b_engine::geometry::{BlockNumber, Geometry};
 use s3b_engine::object_blocks::Naming;
 use s3b_engine::settings::Settings;
 use s3b_engine::volume::Volume;
-use s3b_scenarios::content::{Content, ContentProperties};
+use s3b_scenarios::content::Content;
 use s3b_scenarios::{Op, OpKind};
 
 use super::{OneRun, Piece, Plan};
