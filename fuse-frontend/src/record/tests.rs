@@ -105,7 +105,7 @@ fn what_was_written_is_synced_within_a_second_and_not_each_time() {
     let (sender, _queue) = sync_channel(QUEUE);
     let intake = Intake::new(&Header::default(), sender, Arc::default());
     let mut writer = Writer::new(file.clone(), "any".into(), 64, u64::MAX, Arc::default());
-    let mut write = |writer: &mut Writer<Watched>| {
+    let write = |writer: &mut Writer<Watched>| {
         intake.push(OpKind::Write, 0, 4096);
         writer.append(&intake.rest());
         file.0.lock().0
