@@ -47,7 +47,11 @@ impl PriceTable {
         Self::parse(&text, name)
     }
 
-    fn parse(text: &str, name: &str) -> Result<Self> {
+    /// The text of a file; `name` is for messages.
+    ///
+    /// # Errors
+    /// As [`PriceTable::load`].
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
         let table: Self = toml::from_str(text)
             .with_context(|| format!("--prices={name}: not a table of prices; `s3b-tuner cost --show` prints one"))?;
         for (key, price) in [

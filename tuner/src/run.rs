@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use s3b_engine::geometry::Geometry;
 use s3b_engine::settings::{Durability, Settings, SurveyMode, VolumeSettings};
-use s3b_scenarios::content::{Content, ContentProperties};
+use s3b_scenarios::content::Content;
 
 use crate::cost::Requests;
 use crate::interrupt::Interrupt;
@@ -74,12 +74,12 @@ pub async fn prefill(
     let stack = place.open(&settings, name).await.context("cannot open the volume to fill it")?;
     let volume = stack.volume();
     let block_size = volume.geometry().block_size() as usize;
-    let mut content = Content::new(ContentProperties::default(), 0);
+    let mut content = Content::new(1.0, 0);
     let pool = Bytes::copy_from_slice(content.pool());
     let mut writes = stream::iter(blocks.iter().take_while(|_| !interrupt.is_asked()))
         .map(|block| {
             // Blocks longer than the pool's parts repeat one.
-            let part = content.next(block_size.min(Content::MAX_LEN)).unwrap_or(0..0);
+            let part = content.part(block_size.min(Content::MAX_LEN));
             let data = if part.len() == block_size {
                 pool.slice(part)
             } else {

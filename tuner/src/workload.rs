@@ -16,6 +16,8 @@ pub struct Workload {
     /// For people: name and format.
     pub title: String,
     pub skipped: Skipped,
+    /// What a person should know of how a trace was recorded: sentences without a full stop.
+    pub notices: Vec<String>,
     /// Operations taken from the beginning; nothing: all.
     limit: Option<u64>,
     /// What the writes of a trace are taken to carry.
@@ -66,13 +68,15 @@ impl Workload {
             Err(error) => return Err(error.into()),
         };
         let summary = Summary::of(trace.by_ref())?;
+        let notices = trace.notices();
         if summary.ops() == 0 {
-            bail!("{name}: holds no read, write, flush or discard");
+            let why: String = notices.iter().map(|notice| format!("; {notice}")).collect();
+            bail!("{name}: holds no read, write, flush or discard{why}");
         }
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let title = format!("{file} ({})", trace.format());
         let (source, trace_content) = (Source::Trace(path.to_owned(), *options), ContentProperties::default());
-        Ok(Self { source, summary, title, skipped: trace.skipped(), limit: None, trace_content, speed: 1.0 })
+        Ok(Self { source, summary, title, skipped: trace.skipped(), notices, limit: None, trace_content, speed: 1.0 })
     }
 
     pub fn of_scenario(scenario: Scenario) -> Self {
@@ -80,7 +84,16 @@ impl Workload {
         scenario.ops().for_each(|op| summary.add(&op));
         let title = scenario.name.clone();
         let (source, trace_content) = (Source::Scenario(Box::new(scenario)), ContentProperties::default());
-        Self { source, summary, title, skipped: Skipped::default(), limit: None, trace_content, speed: 1.0 }
+        Self {
+            source,
+            summary,
+            title,
+            skipped: Skipped::default(),
+            notices: Vec::new(),
+            limit: None,
+            trace_content,
+            speed: 1.0,
+        }
     }
 
     /// A scenario with `factor` times the operations and span; a trace as it is.
@@ -134,10 +147,10 @@ impl Workload {
             Source::Scenario(scenario) => Box::new(scenario.ops().map(Ok)),
             Source::Trace(path, options) => {
                 let mut random = Random::new(ZEROS_SEED);
-                let zeros_of_2_32 = (self.trace_content.zero_share.clamp(0.0, 1.0) * 4_294_967_296.0) as u64;
+                let zero_share = self.trace_content.zero_share;
                 let ops = Trace::open_with(path, options)?.map(move |op| {
                     let op = op?;
-                    let zero = op.kind == OpKind::Write && random.bits() >> 32 < zeros_of_2_32;
+                    let zero = op.kind == OpKind::Write && random.chance(zero_share);
                     Ok(Op { origin: Origin::new(0, zero), ..op })
                 });
                 Box::new(ops.take(self.limit.map_or(usize::MAX, |limit| limit as usize)))

@@ -410,6 +410,55 @@ fn convert_writes_whole_files_and_never_over_others() {
     assert_eq!(names(dir.path()), expected);
 }
 
+/// Whatever a recorder said of its recording is said by what is made of it, and reaches whoever uses it.
+#[test]
+fn what_a_recorder_says_outlives_a_conversion() {
+    use s3b_scenarios::trace::s3bt::{Encoder, EndReason, Frame, Header, Packing, Statement};
+    use s3b_scenarios::{Op, OpKind, Trace};
+    let header = Header { volume_bytes: 1 << 30, block_bytes: 4096, started_unix_ms: 1_800_000_000_000, tick_ns: 1000 };
+    let mut bytes = header.encode();
+    // Nothing for an hour, then five writes, 7 that are missing, five more.
+    for half in 0..2u64 {
+        let mut encoder = Encoder::new(&header);
+        for n in 0..5 {
+            assert!(
+                encoder.push(&Op::new((3600 + half * 60 + n) * 1_000_000_000, OpKind::Write, n << 12, 4096)).is_none()
+            );
+        }
+        bytes.extend(encoder.rest().unwrap().seal(Packing::Zstd));
+        if half == 0 {
+            bytes.extend(Frame::stating(Statement::Dropped(7)).seal(Packing::Plain));
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let whole = Frame::stating(Statement::Ended { reason: EndReason::SizeLimit, ops: 10 }).seal(Packing::Plain);
+    std::fs::write(dir.path().join("whole.s3bt"), [&bytes[..], &whole].concat()).unwrap();
+    std::fs::write(dir.path().join("killed.s3bt"), &bytes).unwrap();
+    for (name, ending, words) in
+        [("whole", Some(EndReason::SizeLimit), "stopped at its size limit"), ("killed", None, "was not ended")]
+    {
+        let (from, to) = (format!("{name}.s3bt"), format!("{name}.2.s3bt"));
+        let output = run(dir.path(), &["convert", &from, &to]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let read = |file: &str| {
+            let mut trace = Trace::open(&dir.path().join(file)).unwrap();
+            let (mut ops, mut dropped) = (Vec::new(), Vec::new());
+            while let Some(op) = trace.next() {
+                ops.push(op.unwrap());
+                dropped.push(trace.skipped().dropped);
+            }
+            (ops, dropped, trace.recording(), trace.first_ns(), trace.ending(), trace.notices())
+        };
+        let original = read(&from);
+        assert_eq!(original.4, ending);
+        assert_eq!(original.3, 3_600_000_000_000);
+        assert_eq!(read(&to), original, "{name}");
+        let inspected = run(dir.path(), &["inspect", &to]);
+        let text = String::from_utf8_lossy(&inspected.stdout);
+        assert!(text.contains(words) && text.contains("dropped 7 operations"), "{text}");
+    }
+}
+
 #[test]
 fn a_workload_is_inspected_without_running_it() {
     let home = tempfile::tempdir().unwrap();

@@ -91,6 +91,7 @@ pub async fn inspect(args: &Inspect) -> Result<ExitCode> {
         windows: &picker.pick(args.seed),
         skipped_records: workload.skipped.other + workload.skipped.empty,
         times_mended: workload.skipped.back_in_time,
+        notices: &workload.notices,
     };
     print!(
         "{}",

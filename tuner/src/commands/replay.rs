@@ -179,6 +179,7 @@ async fn in_place(
         prefilled_blocks,
         skipped_records: workload.skipped.other + workload.skipped.empty,
         times_mended: workload.skipped.back_in_time,
+        notices: workload.notices.clone(),
     };
     Ok((subject, result?))
 }

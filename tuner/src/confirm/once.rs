@@ -12,7 +12,7 @@ use s3b_engine::geometry::{BlockNumber, Geometry};
 use s3b_engine::object_blocks::Naming;
 use s3b_engine::settings::Settings;
 use s3b_engine::volume::Volume;
-use s3b_scenarios::content::{Content, ContentProperties};
+use s3b_scenarios::content::Content;
 use s3b_scenarios::{Op, OpKind};
 
 use super::{OneRun, Piece, Plan};
@@ -203,7 +203,7 @@ async fn prime(volume: &Volume, start: &Start, piece: &Piece, place: &Place) -> 
         settle(place).await;
     }
     let compressibility = piece.tape.content.compressibility;
-    let mut content = Content::new(ContentProperties { compressibility, zero_share: 0.0 }, CONTENT_SEED);
+    let mut content = Content::new(compressibility, CONTENT_SEED);
     let pool = Bytes::copy_from_slice(content.pool());
     for (at, len) in pieces(&start.dirty) {
         let part = content.part(len as usize);

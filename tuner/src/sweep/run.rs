@@ -105,6 +105,7 @@ async fn search(
     let assumptions = durability::assumptions(&base, &grid, model.as_deref(), real.is_some());
     let Search { rows, stopped, notes, .. } = search;
     let fresh = || format!("{:012x}", rand::random::<u64>() >> 16);
+    let notices = subjects::notices(&subjects);
     let mut outcome = Outcome {
         schema: SCHEMA.to_owned(),
         run: RunInfo {
@@ -128,6 +129,7 @@ async fn search(
         answer: None,
         trust: real.as_ref().map_or_else(Trust::default, |real| real.trust.clone()),
     };
+    outcome.trust.notes.extend(notices);
     outcome.trust.notes.extend(notes);
     finish(&mut outcome, answer, &scores, assumptions);
     Ok(Some(outcome))

@@ -28,6 +28,8 @@ pub struct Subject {
     pub info: WorkloadInfo,
     /// Of all that a run of it depends on.
     pub digest: String,
+    /// Of how a trace was recorded.
+    pub notices: Vec<String>,
 }
 
 /// Where the workloads come from.
@@ -116,7 +118,16 @@ fn subject(name: String, workload: Workload, weight: f64, stated: bool) -> Resul
         miss_ratio_curves: curves.curves(None).iter().map(Into::into).collect(),
         windows: Vec::new(),
     };
+    let notices = workload.notices.clone();
     let tape = Arc::new(Tape::of(workload)?);
     digest.add(&(tape.content, &tape.streams, tape.depth, tape.found, &tape.summary.device_ends));
-    Ok(Subject { name, tape, info, digest: digest.finish() })
+    Ok(Subject { name, tape, info, digest: digest.finish(), notices })
+}
+
+/// What a reader of the result should know of the traces, each with its name.
+pub fn notices(subjects: &[Subject]) -> Vec<String> {
+    let of = |subject: &Subject| {
+        subject.notices.iter().map(|notice| format!("{}: {notice}", subject.name)).collect::<Vec<_>>()
+    };
+    subjects.iter().flat_map(of).collect()
 }
