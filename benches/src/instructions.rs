@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 /// Writes the baseline anew.
 pub const REWRITE: &str = "cargo run -p s3b-benches --bin instructions -- --write";
 
-/// Counts may differ from the baseline by this share. Repetitions differ by nothing (hits) and by 0.01 % (simulation: hash
-/// maps seeded by chance); the rest is room for changes that cost nothing worth a line of explanation.
+/// Counts may differ from the baseline by this share. Repetitions differ by nothing (hits) and by 0.01 % (simulation); the
+/// rest is room for changes that cost nothing worth a line of explanation.
 pub const TOLERANCE: f64 = 0.01;
 
 const SIZE: u64 = 4 << 20;

@@ -192,13 +192,14 @@ pub struct LevelRate {
 }
 
 impl Default for CpuRates {
-    /// Measured on two 2.x GHz cores of a cloud machine with this engine's own libraries; `doctor` measures yours.
+    /// Measured on two 2.x GHz cores of a cloud machine with this engine's own libraries; `doctor` measures yours, but for
+    /// `request_us` and `body_bytes_per_s`: those are from `cpu client` of the benches (docs/PERFORMANCE.md).
     fn default() -> Self {
         let rate = |level, megabytes: f64| LevelRate { level, bytes_per_s: megabytes * 1e6 };
         Self {
             cores: 2,
-            request_us: 40.0,
-            body_bytes_per_s: 3e9,
+            request_us: 45.0,
+            body_bytes_per_s: 2.2e9,
             md5_bytes_per_s: 650e6,
             sha256_bytes_per_s: 1.8e9,
             aes_256_bytes_per_s: 400e6,

@@ -59,13 +59,8 @@ impl Scene {
         };
         let counting = Counting::new(below);
         let counts = counting.counts();
-        let parts = Parts {
-            backend: Some(Arc::new(counting)),
-            cpu,
-            payload: Payload::Weightless,
-            password,
-            access_key: None,
-        };
+        let parts =
+            Parts { backend: Some(Arc::new(counting)), cpu, payload: Payload::Weightless, password, access_key: None };
         let stack = Stack::open(&settings, parts).await.context("cannot open the volume")?;
         let scene = Self { stack, counts, model };
         // The survey runs in the background, and takes no time here.
