@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use s3b_engine::clock;
+use s3b_engine::clock::{self, Instant};
 use s3b_engine::cpu::{Cpu, Work};
 use s3b_engine::error::Result;
 use s3b_engine::etag::ETag;
@@ -58,12 +58,17 @@ async fn worked<T>(cpu: Cpu, request: impl Future<Output = T>, work: impl FnOnce
     let sent = clock::now();
     let answer = request.await;
     let [one, other] = work(&answer);
-    if let Some(done) = cpu.interleave(sent, [(Work::Request, 1), one, other])
-        && done > clock::now()
-    {
-        clock::sleep_until(done).await;
-    }
+    done(&cpu, sent, &[(Work::Request, 1), one, other]).await;
     answer
+}
+
+/// Waits until the cores have done what came up at `since`.
+async fn done(cpu: &Cpu, since: Instant, work: &[(Work, usize)]) {
+    if let Some(end) = cpu.interleave(since, work.iter().copied())
+        && end > clock::now()
+    {
+        clock::sleep_until(end).await;
+    }
 }
 
 const NO_BODY: [(Work, usize); 2] = [(Work::Carry, 0); 2];
@@ -97,7 +102,8 @@ impl ObjectBackend for Client {
         }
         let cpu = self.cpu.clone();
         Box::pin(async move {
-            cpu.charge(Work::Sha256, len).await;
+            // Not `charge`: the client hashes on threads of its own, and does not queue behind compression.
+            done(&cpu, clock::now(), &[(Work::Sha256, len)]).await;
             worked(cpu, request, |_| [(Work::Carry, len), (Work::Carry, 0)]).await
         })
     }
