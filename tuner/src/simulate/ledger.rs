@@ -5,13 +5,9 @@ use s3b_engine::stats::Stats;
 use s3b_engine::wrap::Counts;
 use s3b_scenarios::{Op, OpKind};
 
+use super::headers;
 use crate::cost::Requests;
 use crate::outcome::{CacheLedger, HostLedger, Ledger, StoreLedger};
-
-/// Headers of a request and its answer, in bytes: what the engine's client sends to S3 and what S3 answers, about.
-const PUT_HEADER_BYTES: u64 = 700 + 330;
-const GET_HEADER_BYTES: u64 = 480 + 400;
-const OTHER_HEADER_BYTES: u64 = 480 + 330;
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +50,7 @@ const FORCED: usize = 12;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observed {
     pub(crate) requests: Requests,
+    bulk_deletes: u64,
     deleted_keys: u64,
     errors: u64,
     retries: u64,
@@ -66,6 +63,7 @@ impl Observed {
         let (cache, zero) = (&stats.block_cache, &stats.zero_map);
         Self {
             requests: Requests::of(counts),
+            bulk_deletes: counts.bulk_deletes.get(),
             deleted_keys: counts.deletes.get() + counts.bulk_deleted_keys.get(),
             errors: counts.errors.get(),
             retries: stats.http.num_retries.get(),
@@ -127,7 +125,6 @@ impl Observed {
             flush_stores,
             pressure_stores,
         };
-        let others = requests.heads + requests.lists + requests.deletes;
         let store = StoreLedger {
             gets: requests.gets,
             heads: requests.heads,
@@ -137,15 +134,22 @@ impl Observed {
             deleted_keys,
             get_bytes: requests.get_bytes,
             put_bytes: requests.put_bytes,
-            header_bytes: requests.puts * PUT_HEADER_BYTES
-                + requests.gets * GET_HEADER_BYTES
-                + others * OTHER_HEADER_BYTES,
+            header_bytes: header_bytes(&requests, self.bulk_deletes - before.bulk_deletes),
             retries: retried,
             throttled,
             errors: self.errors - before.errors,
         };
         Ledger { host: host.ledger, cache, store }
     }
+}
+
+fn header_bytes(requests: &Requests, bulk_deletes: u64) -> u64 {
+    requests.puts * headers::PUT.bytes()
+        + requests.gets * headers::GET.bytes()
+        + requests.heads * headers::HEAD.bytes()
+        + requests.lists * headers::LIST.bytes()
+        + requests.deletes.saturating_sub(bulk_deletes) * headers::DELETE.bytes()
+        + bulk_deletes * headers::BULK_DELETE.bytes()
 }
 
 #[cfg(test)]
