@@ -4,7 +4,6 @@
 use super::arrivals::{ArrivalKind, Arrivals};
 use super::shape::Shape;
 use super::small_files::SmallFiles;
-use super::step::Sizes;
 use super::stream::{Amount, Stream};
 
 /// Of one stream in one round.
@@ -20,7 +19,7 @@ pub(super) fn estimate(stream: &Stream) -> Estimate {
     // What one arrival brings.
     let (ops, bytes) = match shape {
         Shape::SmallFiles { files, .. } => SmallFiles::burst(*files, sizes),
-        _ => (1, mean(sizes, |size| size)),
+        _ => (1, sizes.mean(|size| size)),
     };
     let (arriving, duration) = match stream.amount {
         Amount::Requests(requests) => (requests.div_ceil(ops), None),
@@ -37,13 +36,6 @@ pub(super) fn estimate(stream: &Stream) -> Estimate {
         _ => arriving.saturating_mul(ops),
     };
     Estimate { ops, length_ns: length_ns.saturating_add(stream.delay.0) }
-}
-
-/// Of what each size amounts to, at least 1.
-pub(super) fn mean(sizes: &Sizes, of: impl Fn(u64) -> u64) -> u64 {
-    let weights: u128 = sizes.weighted.iter().map(|(_, weight)| u128::from(*weight)).sum();
-    let sum: u128 = sizes.weighted.iter().map(|(size, weight)| u128::from(of(*size)) * u128::from(*weight)).sum();
-    narrow(sum / weights.max(1)).max(1)
 }
 
 /// How many arrive in so many nanoseconds. Streams begin with a burst.

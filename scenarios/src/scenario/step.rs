@@ -19,6 +19,13 @@ impl Sizes {
         self.weighted.iter().map(|(size, _)| *size).max().unwrap_or(1)
     }
 
+    /// Of what each size amounts to, at least 1.
+    pub(super) fn mean(&self, of: impl Fn(u64) -> u64) -> u64 {
+        let weights: u128 = self.weighted.iter().map(|(_, weight)| u128::from(*weight)).sum();
+        let sum: u128 = self.weighted.iter().map(|(size, weight)| u128::from(of(*size)) * u128::from(*weight)).sum();
+        u64::try_from(sum / weights.max(1)).unwrap_or(u64::MAX).max(1)
+    }
+
     pub(super) fn draw(&self, random: &mut Random) -> u64 {
         if let [(only, _)] = self.weighted[..] {
             return only;

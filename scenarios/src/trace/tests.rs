@@ -151,7 +151,7 @@ fn errors_in_text_say_which_line_at_which_byte() {
         ("fio version 3 iolog\nfio version 3 iolog\n", vec!["line 2", "second log"]),
         ("8,0 1 1 0.5 7 Q R 8 + 8 [x]\nwhat is this\n", vec!["line 2", "\"what is this\" is not an event"]),
         ("8,0 1 1 0.5 7 P N [x]\n", vec!["no Q, D or C event"]),
-        ("1,5633898,28,1,7\n", vec!["Tencent csv or CloudPhysics csv", "for example tencent"]),
+        ("1,5633898,28,1,7\n", vec!["Tencent csv or CloudPhysics csv", "for example --from tencent"]),
     ] {
         let message = read(text.as_bytes().to_vec()).unwrap_err().to_string();
         assert!(parts.iter().all(|part| message.contains(part)), "{text:.60}\n{message}");

@@ -157,7 +157,7 @@ pub async fn validate(args: &Validate) -> Result<ExitCode> {
         config::write(path, &(serde_json::to_string(&validation)? + "\n"))?;
         eprintln!("Written to {}", path.display());
     }
-    let reached = validation.judgement.as_ref().is_some_and(crate::validate::judge::Judgement::is_reached);
+    let reached = validation.judgement.as_ref().is_some_and(crate::validate::judgement::Judgement::is_reached);
     Ok(match (validation.is_partial(), reached) {
         (true, _) => ExitCode::from(EXIT_PARTIAL),
         (false, true) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use s3b_engine::block_cache::disk::DiskTimes;
 use serde::{Deserialize, Serialize};
 
-use super::settings::{not_negative, positive};
+use super::numbers::{not_negative, positive};
 
 /// What `durability = journal` waits for, and what reads of blocks take that only the cache file has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

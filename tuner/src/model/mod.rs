@@ -10,6 +10,7 @@
 
 pub mod disk;
 pub mod link;
+mod numbers;
 pub mod settings;
 pub mod shipped;
 pub mod store;

@@ -13,7 +13,7 @@
 
 use s3b_scenarios::random::Random;
 
-use super::judge::{Judged, Unit};
+use super::judgement::{Judged, Unit};
 use super::pairs::Pair;
 use super::validation::Validation;
 use crate::answer::goal::GoalKind;

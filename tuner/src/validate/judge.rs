@@ -4,9 +4,8 @@
 //! its bound (of throughput also: half of them within a closer one). A bound is never closer than what two runs of the same
 //! pair differ by: the same share of those differences. Orders and choices are judged by [`super::agreement`].
 
-use serde::{Deserialize, Serialize};
-
 use super::agreement::{self, Agreement};
+use super::judgement::{Figure, Judged, Judgement, Unit};
 use super::measures::{Frame, MEASURES, Measure, Shown, What};
 use super::pairs::{Pair, pairs};
 use super::validation::Validation;
@@ -30,75 +29,6 @@ const PROMISES: [(&str, f64, f64); 10] = [
     ("p50", SHARE, 0.10),
     ("p99", SHARE, 0.20),
 ];
-
-/// What came out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Judgement {
-    pub measures: Vec<Judged>,
-    /// Every figure of every pair.
-    pub figures: Vec<Figure>,
-    pub notes: Vec<String>,
-}
-
-/// A row of the table.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Judged {
-    pub measure: String,
-    /// How its numbers are to be read.
-    pub unit: Unit,
-    /// Whether found must be at least the bound, instead of at most.
-    pub at_least: bool,
-    /// As promised.
-    pub stated: f64,
-    /// What two runs of the same differ by, read off in the same way; nothing: not measured, or of no meaning here.
-    pub noise: Option<f64>,
-    /// The wider of the two.
-    pub bound: f64,
-    /// `None`: nothing there to judge.
-    pub found: Option<f64>,
-    pub worst: Option<f64>,
-    /// Figures (or draws, or pairs in order) that it rests on.
-    pub count: usize,
-    /// `None`: not judged.
-    pub reached: Option<bool>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unit {
-    /// Shown in percent.
-    #[default]
-    Share,
-    /// As it is.
-    Number,
-}
-
-/// One figure of one pair.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
-    pub measure: String,
-    /// `read`, `write`, `flush`; empty for what is of no kind.
-    pub kind: String,
-    pub configuration: usize,
-    pub workload: usize,
-    /// Requests, dollars, a ratio, bytes per second or milliseconds.
-    pub predicted: f64,
-    pub measured: f64,
-    /// 95 % interval of what was measured, where one is known.
-    pub interval: Option<[f64; 2]>,
-    /// The largest of what two runs of this pair differ by, as the error is told.
-    pub noise: Option<f64>,
-    /// As a share; of ratios, the difference. 0 where the prediction lies inside the interval.
-    pub error: f64,
-}
-
-impl Judgement {
-    /// Whether everything that could be judged was reached, and something could.
-    pub fn is_reached(&self) -> bool {
-        let judged: Vec<bool> = self.measures.iter().filter_map(|row| row.reached).collect();
-        !judged.is_empty() && judged.iter().all(|reached| *reached)
-    }
-}
 
 /// See the module.
 pub fn judge(validation: &Validation) -> Judgement {

@@ -12,6 +12,7 @@
 pub mod agreement;
 pub mod configurations;
 pub mod judge;
+pub mod judgement;
 pub mod measures;
 pub mod pairs;
 pub mod run;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::judge::{Figure, Judged, Unit};
+use super::judgement::{Figure, Judged, Unit};
 use super::validation::Validation;
 use crate::report::table::Table;
 

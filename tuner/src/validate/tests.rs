@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use s3b_scenarios::OpKind;
 
-use super::judge::{Judged, Judgement, judge};
+use super::judge::judge;
+use super::judgement::{Judged, Judgement};
 use super::validation::{Played, SCHEMA, Tried, Validation};
 use crate::measure::{Done, Measured};
 use crate::outcome::rounds::{OneRun, Round};
@@ -172,7 +173,8 @@ fn a_wrong_order_and_a_wrong_choice_are_found() {
     assert!(names.iter().all(|name| row(&judgement, name).reached == Some(false)), "{:#?}", judgement.measures);
     assert_eq!(row(&judgement, names[0]).found, Some(0.0));
     // The sixth at 6 s and 60 ms is the best of the predicted five, the first at 1 s and 10 ms the true best.
-    assert!((row(&judgement, names[1]).found.unwrap() - 5.0).abs() < 0.1);
+    let regret = row(&judgement, names[1]).found.unwrap();
+    assert!((regret - 5.0).abs() < 0.1, "{regret}");
     // The order within the five does not matter to the choice.
     let near = |slot: usize, _: usize| shape(if slot < 5 { 4 - slot } else { slot });
     let judgement = judge(&validation(&near, &as_it_is));

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::judge::Judgement;
+use super::judgement::Judgement;
 use crate::outcome::rounds::{OneRun, Round};
 use crate::outcome::{Axis, Environment, Place, PriceTable, RunInfo, WindowInfo};
 
