@@ -16,7 +16,7 @@ use s3b_engine::object::{GetIf, Got, ListPage, ObjectBackend, ObjectHeaders, Obj
 use tokio::sync::watch;
 
 use crate::outcome::{PriceTable, StoreLedger};
-use crate::prices::Reader;
+use crate::prices::{Billing, Reader};
 
 /// Shared by all backends of a run.
 pub struct Budget {
@@ -35,9 +35,15 @@ impl Budget {
         Arc::new(Self { prices, reader, cap, spent: Mutex::default(), refused: watch::Sender::new(false) })
     }
 
+    /// At most `cap` dollars of what a place bills; nothing where it is free.
+    pub fn of(billing: &Billing, cap: f64) -> Option<Arc<Self>> {
+        let prices = billing.prices.clone()?;
+        Some(Self::new(prices, billing.reader, Some(cap)))
+    }
+
     /// Counts what an earlier part of the same run has spent.
     pub fn charge_earlier(&self, spent: &StoreLedger) {
-        self.with(|all| *all = plus(all, spent));
+        self.with(|all| *all = all.plus(spent));
     }
 
     /// What was issued; of bodies still under way, the most they can be.
@@ -71,7 +77,7 @@ impl Budget {
     /// Looks and charges under one lock: of many at once, none slips through.
     fn charge(&self, most: &StoreLedger) -> Result<()> {
         let refused = self.with(|spent| {
-            let then = plus(spent, most);
+            let then = spent.plus(most);
             let too_dear = self.cap.is_some_and(|cap| self.prices.dollars(&then, self.reader) > cap);
             let free = self.prices.dollars(most, self.reader) <= 0.0;
             let refused = !free && (too_dear || self.is_exhausted());
@@ -93,23 +99,6 @@ impl Budget {
     /// What a GET was charged and did not bring.
     fn give_back(&self, bytes: u64) {
         self.with(|spent| spent.get_bytes = spent.get_bytes.saturating_sub(bytes));
-    }
-}
-
-fn plus(one: &StoreLedger, more: &StoreLedger) -> StoreLedger {
-    StoreLedger {
-        gets: one.gets + more.gets,
-        heads: one.heads + more.heads,
-        puts: one.puts + more.puts,
-        lists: one.lists + more.lists,
-        deletes: one.deletes + more.deletes,
-        deleted_keys: one.deleted_keys + more.deleted_keys,
-        get_bytes: one.get_bytes + more.get_bytes,
-        put_bytes: one.put_bytes + more.put_bytes,
-        header_bytes: one.header_bytes + more.header_bytes,
-        retries: one.retries + more.retries,
-        throttled: one.throttled + more.throttled,
-        errors: one.errors + more.errors,
     }
 }
 
@@ -171,7 +160,7 @@ impl ObjectBackend for Budgeted {
 
     fn delete_many(&self, keys: Vec<String>) -> BoxFuture<'static, Vec<Result<()>>> {
         let most = StoreLedger { deletes: 1, deleted_keys: keys.len() as u64, ..StoreLedger::default() };
-        self.budget.with(|spent| *spent = plus(spent, &most));
+        self.budget.with(|spent| *spent = spent.plus(&most));
         self.inner.delete_many(keys)
     }
 

@@ -16,6 +16,7 @@ use s3b_scenarios::{Summary, Trace};
 use tempfile::NamedTempFile;
 
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
+use crate::output;
 use crate::progress::ProgressLine;
 use crate::report::numbers::count;
 use crate::trace_options::TraceOptions;
@@ -78,8 +79,9 @@ pub async fn convert(args: &Convert) -> Result<ExitCode> {
     line.finish();
     let notices = target.notices();
     let bytes = end(target, out, args.force).with_context(writing)?;
-    print!("{}", told(args, &trace, format, &summary, bytes));
-    notices.iter().for_each(|notice| println!("  {notice}"));
+    let mut text = told(args, &trace, format, &summary, bytes);
+    notices.iter().for_each(|notice| text.push_str(&format!("  {notice}\n")));
+    output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,8 +1,6 @@
 //! `s3b-tuner replay`: one workload, one configuration.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use s3b_engine::geometry::Geometry;
@@ -12,14 +10,15 @@ use s3b_scenarios::Op;
 use clap::Args;
 
 use crate::arguments::{Format, PaceName};
+use crate::claim::Claim;
 use crate::connection::Connection;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
-use crate::place::{self, Owner, Place};
+use crate::output;
+use crate::place::{self, Place};
 use crate::progress::ProgressLine;
 use crate::replay::Pace;
 use crate::report::replay::{self as report, Subject};
 use crate::run::{self, Run, RunResult};
-use crate::runs::{Description, RunDirectory};
 use crate::workload::Workload;
 
 /// Run one workload on one configuration and report latencies, requests and cost
@@ -74,36 +73,21 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
     }
     let (settings, device_starts) = run::fit(&access.settings, &workload)?;
     let interrupt = Interrupt::listen();
-    let description = Description::new(std::env::args().collect(), &access.settings, BTreeMap::new())?;
-    let kept = Arc::new(RunDirectory::create(description)?);
-    let owner = Owner { run: Some(kept.clone()), budget: None };
-    let place = match Place::claim_for(&access, None, owner).await {
-        Ok(place) => place,
-        Err(error) => {
-            kept.forget()?;
-            return Err(error);
-        }
-    };
+    let claim = Claim::new(&access, None).await?;
+    let place = &claim.place;
     if let Some(notice) = place::left_out(&settings) {
         eprintln!("{notice}");
     }
     eprintln!("working under {} of {}", place.prefix(), place.describe());
-    let result = in_place(args, &place, &settings, &workload, device_starts, &interrupt).await;
-    let cleaned = place.clean().await;
-    cleaned.report();
-    // The result is on stdout; nothing else is worth keeping.
-    if let Err(error) = kept.forget() {
-        eprintln!("{error:#}");
-    }
+    let result = in_place(args, place, &settings, &workload, device_starts, &interrupt).await;
+    let cleaned = claim.end().await;
     let (subject, result) = result?;
     result.notices.iter().for_each(|notice| eprintln!("{notice}"));
-    print!(
-        "{}",
-        match args.format {
-            Format::Text => report::text(&subject, &result),
-            Format::Json => report::json(&subject, &result)?,
-        }
-    );
+    let text = match args.format {
+        Format::Text => report::text(&subject, &result),
+        Format::Json => report::json(&subject, &result)?,
+    };
+    output::print(&text)?;
     Ok(if result.measured.interrupted {
         ExitCode::from(EXIT_INTERRUPTED)
     } else if result.measured.failures() > 0 {

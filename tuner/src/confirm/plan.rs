@@ -33,27 +33,10 @@ const OPENING: StoreLedger = StoreLedger {
     deleted_keys: 4,
     get_bytes: 64 << 10,
     put_bytes: 4 << 10,
-    header_bytes: 0,
-    retries: 0,
-    throttled: 0,
-    errors: 0,
+    ..StoreLedger::ZERO
 };
 /// Of claiming the place.
-const CLAIMING: StoreLedger = StoreLedger { gets: 2, puts: 2, lists: 4, get_bytes: 8 << 10, ..ZERO };
-const ZERO: StoreLedger = StoreLedger {
-    gets: 0,
-    heads: 0,
-    puts: 0,
-    lists: 0,
-    deletes: 0,
-    deleted_keys: 0,
-    get_bytes: 0,
-    put_bytes: 0,
-    header_bytes: 0,
-    retries: 0,
-    throttled: 0,
-    errors: 0,
-};
+const CLAIMING: StoreLedger = StoreLedger { gets: 2, puts: 2, lists: 4, get_bytes: 8 << 10, ..StoreLedger::ZERO };
 /// Seconds for opening and closing a volume, and for each block put in place or read in before a run, 16 at a time.
 const OPENING_SECONDS: f64 = 0.5;
 const SECONDS_PER_BLOCK: f64 = 0.03 / 16.0;
@@ -288,7 +271,7 @@ struct Costs {
 impl Costs {
     fn of(wanted: &Wanted, pieces: &[Piece], simulated: &[Vec<Simulated>], kept: &[usize]) -> Result<Self> {
         let mut costs =
-            Self { setups: Vec::new(), setup: CLAIMING, setup_seconds: 0.0, round: ZERO, round_seconds: 0.0 };
+            Self { setups: Vec::new(), setup: CLAIMING, setup_seconds: 0.0, round: StoreLedger::ZERO, round_seconds: 0.0 };
         for (place, n) in kept.iter().enumerate() {
             // The first runs twice in each round.
             let times = if place == 0 { 2.0 } else { 1.0 };
@@ -316,7 +299,7 @@ impl Costs {
         if blocks == 0 || self.setups.iter().any(|setup| setup.volume == volume) {
             return Ok(());
         }
-        let stored = StoreLedger { puts: blocks, put_bytes: blocks * block_size, ..ZERO };
+        let stored = StoreLedger { puts: blocks, put_bytes: blocks * block_size, ..StoreLedger::ZERO };
         add(&mut self.setup, &stored, SAFETY);
         add(&mut self.setup, &OPENING, 1.0);
         self.setup_seconds += OPENING_SECONDS + blocks as f64 * SECONDS_PER_BLOCK;
@@ -367,20 +350,9 @@ fn primed(ledger: &Ledger, piece: &Piece, n: usize) -> StoreLedger {
     let dirty = start.dirty.len() as u64;
     let put_bytes = start.dirty.iter().map(|(_, len)| len).sum();
     let read_ahead = ledger.cache.read_ahead;
-    StoreLedger { gets: start.resident.len() as u64 + read_ahead, get_bytes: bytes, puts: dirty, put_bytes, ..ZERO }
+    StoreLedger { gets: start.resident.len() as u64 + read_ahead, get_bytes: bytes, puts: dirty, put_bytes, ..StoreLedger::ZERO }
 }
 
 fn add(all: &mut StoreLedger, one: &StoreLedger, times: f64) {
-    let scaled = |value: u64| (value as f64 * times).ceil() as u64;
-    *all = StoreLedger {
-        gets: all.gets + scaled(one.gets),
-        heads: all.heads + scaled(one.heads),
-        puts: all.puts + scaled(one.puts),
-        lists: all.lists + scaled(one.lists),
-        deletes: all.deletes + scaled(one.deletes),
-        deleted_keys: all.deleted_keys + scaled(one.deleted_keys),
-        get_bytes: all.get_bytes + scaled(one.get_bytes),
-        put_bytes: all.put_bytes + scaled(one.put_bytes),
-        ..*all
-    };
+    *all = all.plus(&one.times(times));
 }

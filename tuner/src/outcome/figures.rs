@@ -63,60 +63,112 @@ pub struct Ledger {
     pub store: StoreLedger,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostLedger {
-    pub reads: u64,
-    pub read_bytes: u64,
-    pub writes: u64,
-    pub write_bytes: u64,
-    pub discards: u64,
-    pub discard_bytes: u64,
-    pub flushes: u64,
+macro_rules! counts {
+    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $field:ident: u64),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct $name { $($(#[$of])* pub $field: u64),+ }
+
+        impl $name {
+            pub const ZERO: Self = Self { $($field: 0),+ };
+
+            /// Each count made of the two of its name.
+            #[must_use]
+            pub fn zip(&self, other: &Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+                Self { $($field: combine(self.$field, other.$field)),+ }
+            }
+        }
+    };
 }
 
-/// In blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CacheLedger {
-    pub read_hits: u64,
-    pub read_misses: u64,
-    pub write_hits: u64,
-    pub write_misses: u64,
-    /// GETs only to complete partly written blocks.
-    pub merge_reads: u64,
-    pub read_ahead: u64,
-    /// Blocks read ahead that a read then used.
-    pub read_ahead_used: u64,
-    /// Blocks handed to the store, zeros included.
-    pub stores: u64,
-    /// Writes to blocks that were dirty already: stores saved.
-    pub coalesced: u64,
-    /// Reads answered because the block is known to be zero.
-    pub zero_reads: u64,
-    /// Stores that became deletes, or nothing at all.
-    pub zero_writes: u64,
-    pub evictions: u64,
-    /// Writes that waited because too much was dirty.
-    pub pressure_waits: u64,
+impl Ledger {
+    /// Each count made of the two of its name.
+    #[must_use]
+    pub fn zip(&self, other: &Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            host: self.host.zip(&other.host, &combine),
+            cache: self.cache.zip(&other.cache, &combine),
+            store: self.store.zip(&other.store, &combine),
+        }
+    }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreLedger {
-    pub gets: u64,
-    pub heads: u64,
-    pub puts: u64,
-    pub lists: u64,
-    /// Requests, single and bulk.
-    pub deletes: u64,
-    /// Keys in them.
-    pub deleted_keys: u64,
-    /// Bodies.
-    pub get_bytes: u64,
-    pub put_bytes: u64,
-    /// Request and response headers, estimated from the sizes that the client sends.
-    pub header_bytes: u64,
-    /// Requests sent again, included above.
-    pub retries: u64,
-    /// Answers of 503.
-    pub throttled: u64,
-    pub errors: u64,
+impl StoreLedger {
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.zip(other, u64::saturating_add)
+    }
+
+    /// What came after `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        self.zip(before, u64::saturating_sub)
+    }
+
+    /// Rounded up, each count.
+    #[must_use]
+    pub fn times(&self, times: f64) -> Self {
+        self.zip(self, |count, _| (count as f64 * times).ceil() as u64)
+    }
+}
+
+counts! {
+    HostLedger {
+        reads: u64,
+        read_bytes: u64,
+        writes: u64,
+        write_bytes: u64,
+        discards: u64,
+        discard_bytes: u64,
+        flushes: u64,
+    }
+}
+
+counts! {
+    /// In blocks.
+    CacheLedger {
+        read_hits: u64,
+        read_misses: u64,
+        write_hits: u64,
+        write_misses: u64,
+        /// GETs only to complete partly written blocks.
+        merge_reads: u64,
+        read_ahead: u64,
+        /// Blocks read ahead that a read then used.
+        read_ahead_used: u64,
+        /// Blocks handed to the store, zeros included.
+        stores: u64,
+        /// Writes to blocks that were dirty already: stores saved.
+        coalesced: u64,
+        /// Reads answered because the block is known to be zero.
+        zero_reads: u64,
+        /// Stores that became deletes, or nothing at all.
+        zero_writes: u64,
+        evictions: u64,
+        /// Writes that waited because too much was dirty.
+        pressure_waits: u64,
+    }
+}
+
+counts! {
+    StoreLedger {
+        gets: u64,
+        heads: u64,
+        puts: u64,
+        lists: u64,
+        /// Requests, single and bulk.
+        deletes: u64,
+        /// Keys in them.
+        deleted_keys: u64,
+        /// Bodies.
+        get_bytes: u64,
+        put_bytes: u64,
+        /// Request and response headers, estimated from the sizes that the client sends.
+        header_bytes: u64,
+        /// Requests sent again, included above.
+        retries: u64,
+        /// Answers of 503.
+        throttled: u64,
+        errors: u64,
+    }
 }

@@ -5,13 +5,8 @@ use s3b_engine::stats::Stats;
 use s3b_engine::wrap::Counts;
 use s3b_scenarios::{Op, OpKind};
 
-use crate::cost::Requests;
 use crate::outcome::{CacheLedger, HostLedger, Ledger, StoreLedger};
-
-/// Headers of a request and its answer, in bytes: what the engine's client sends to S3 and what S3 answers, about.
-const PUT_HEADER_BYTES: u64 = 700 + 330;
-const GET_HEADER_BYTES: u64 = 480 + 400;
-const OTHER_HEADER_BYTES: u64 = 480 + 330;
+use crate::requests;
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,10 +45,8 @@ impl HostSide {
 /// The counters at one time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observed {
-    pub(crate) requests: Requests,
-    deleted_keys: u64,
-    errors: u64,
-    retries: u64,
+    pub(crate) requests: StoreLedger,
+    get_retries: u64,
     /// Counters of the cache and the zero map, in one order.
     cache: [u64; 11],
 }
@@ -62,10 +55,8 @@ impl Observed {
     pub(crate) fn of(stats: &Stats, counts: &Counts) -> Self {
         let (cache, zero) = (&stats.block_cache, &stats.zero_map);
         Self {
-            requests: Requests::of(counts),
-            deleted_keys: counts.deletes.get() + counts.bulk_deleted_keys.get(),
-            errors: counts.errors.get(),
-            retries: stats.http.num_retries.get(),
+            requests: StoreLedger { retries: stats.http.num_retries.get(), ..requests::sent(counts) },
+            get_retries: stats.http.get_retries.get(),
             cache: [
                 &cache.write_misses,
                 &cache.merge_reads,
@@ -89,12 +80,11 @@ impl Observed {
         cache.iter_mut().zip(before.cache).for_each(|(now, then)| *now -= then);
         let [write_misses, merge_reads, read_ahead, read_ahead_used, stores, zero_stores, unasked, ..] = cache;
         let [.., zero_reads, zero_writes, evictions, pressure_waits] = cache;
-        let requests = self.requests.since(&before.requests);
-        let deleted_keys = self.deleted_keys - before.deleted_keys;
+        let store = StoreLedger { throttled, ..self.requests.since(&before.requests) };
         let stores = stores + zero_stores;
         // Every GET is a demand, a merge or a read-ahead, and some of those needed no GET: the zero map answered them.
-        let retried = self.retries - before.retries;
-        let read_misses = (requests.gets + unasked).saturating_sub(merge_reads + read_ahead + retried);
+        let again = self.get_retries - before.get_retries;
+        let read_misses = (store.gets + unasked).saturating_sub(merge_reads + read_ahead + again);
         let read_misses = read_misses.min(host.read_blocks);
         let cache = CacheLedger {
             read_hits: host.read_blocks - read_misses,
@@ -107,26 +97,9 @@ impl Observed {
             stores,
             coalesced: host.written_blocks.saturating_sub(stores),
             zero_reads,
-            zero_writes: zero_writes + deleted_keys,
+            zero_writes: zero_writes + store.deleted_keys,
             evictions,
             pressure_waits,
-        };
-        let others = requests.heads + requests.lists + requests.deletes;
-        let store = StoreLedger {
-            gets: requests.gets,
-            heads: requests.heads,
-            puts: requests.puts,
-            lists: requests.lists,
-            deletes: requests.deletes,
-            deleted_keys,
-            get_bytes: requests.get_bytes,
-            put_bytes: requests.put_bytes,
-            header_bytes: requests.puts * PUT_HEADER_BYTES
-                + requests.gets * GET_HEADER_BYTES
-                + others * OTHER_HEADER_BYTES,
-            retries: retried,
-            throttled,
-            errors: self.errors - before.errors,
         };
         Ledger { host: host.ledger, cache, store }
     }

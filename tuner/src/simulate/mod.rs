@@ -30,10 +30,9 @@ pub use self::player::Pace;
 use self::player::Player;
 use self::scene::Scene;
 pub use self::tape::{Found, MOST_KEPT, Ops, Tape};
-use crate::cost::Requests;
 use crate::measure::Measured;
 use crate::model::{StoreModel, Utilisation};
-use crate::outcome::Ledger;
+use crate::outcome::{Ledger, StoreLedger};
 
 /// What to simulate.
 #[derive(Clone)]
@@ -117,7 +116,8 @@ pub enum Ended {
 #[derive(Clone, Debug)]
 pub struct Simulated {
     pub measured: Measured,
-    pub requests: Requests,
+    /// Those of the ledger.
+    pub requests: StoreLedger,
     pub ledger: Ledger,
     /// Most bytes ever acknowledged and not yet stored.
     pub at_risk_bytes: u64,
@@ -188,7 +188,7 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     };
     let (measured, host) = player.finish(ended);
     let ledger = scene.ledger(&before, host);
-    let requests = scene.requests(&before);
+    let requests = ledger.store;
     let at_risk_bytes = scene.most_at_risk();
     let utilisation = scene.utilisation();
     if ended == Ended::Whole {

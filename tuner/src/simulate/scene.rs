@@ -19,10 +19,11 @@ use secrecy::SecretString;
 use super::dilation::{DILATION, stretched_settings};
 use super::ledger::{HostSide, Observed};
 use super::{Job, Start};
-use crate::cost::Requests;
 use crate::model::settings::CpuRates;
 use crate::model::{StoreModel, Switched, Utilisation};
-use crate::outcome::Ledger;
+use crate::outcome::{Ledger, PriceTable};
+use crate::prices::Reader;
+use crate::requests;
 
 /// Any that encrypts: no byte of a simulation is ever encrypted, but headers and lengths are those of encryption.
 const PASSWORD: &str = "simulated";
@@ -31,6 +32,7 @@ pub(super) struct Scene {
     stack: Stack,
     counts: Arc<Counts>,
     model: Option<Arc<Switched>>,
+    prices: PriceTable,
 }
 
 impl Scene {
@@ -64,7 +66,7 @@ impl Scene {
             access_key: None,
         };
         let stack = Stack::open(&settings, parts).await.context("cannot open the volume")?;
-        let scene = Self { stack, counts, model };
+        let scene = Self { stack, counts, model, prices: PriceTable::standard() };
         // The survey runs in the background, and takes no time here.
         scene.idle().await;
         Ok(scene)
@@ -114,9 +116,9 @@ impl Scene {
         Observed::of(&self.stack.stats(), &self.counts)
     }
 
-    /// Of all requests so far; those of opening are a few, and the same for all.
+    /// Of all requests so far, at list prices; those of opening are a few, and the same for all.
     pub(super) fn dollars(&self) -> f64 {
-        Requests::of(&self.counts).dollars()
+        self.prices.dollars(&requests::sent(&self.counts), Reader::InRegion)
     }
 
     pub(super) fn ledger(&self, before: &Observed, host: HostSide) -> Ledger {
@@ -127,10 +129,6 @@ impl Scene {
     /// Most bytes written and not yet stored.
     pub(super) fn most_at_risk(&self) -> u64 {
         self.stack.stats().block_cache.most_at_risk.get()
-    }
-
-    pub(super) fn requests(&self, before: &Observed) -> Requests {
-        Requests::of(&self.counts).since(&before.requests)
     }
 
     pub(super) fn utilisation(&self) -> Option<Utilisation> {

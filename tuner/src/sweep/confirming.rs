@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::environment::{command_line, machine_memory};
+use super::environment::machine_memory;
 use super::grid::Grid;
 use super::request::Request;
 use super::subjects::Subject;
 use super::summary::{Frame, cache_memory, summary};
 use crate::budget::Budget;
+use crate::command_line::command_line;
 use crate::confirm::{self, Candidate, Case, Confirmed, Keep, Plan, Step, Wanted};
 use crate::interrupt::Interrupt;
 use crate::model::StoreModel;

@@ -5,27 +5,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use s3b_engine::clock;
 use s3b_engine::settings::{CacheSize, Location, Settings};
 
 use super::confirming::{self, Confirming, Real};
-use super::environment::{command_line, environment, machine_memory, timestamp};
+use super::environment::{environment, machine_memory, timestamp};
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
 use super::request::Request;
 use super::simulated::{Rows, Simulator};
 use super::subjects::{self, Subject};
 use super::summary::Frame;
-use super::widen::widened;
+use super::widen::{is_end, widened};
 use crate::answer::choose::{Question, Scores, choose};
 use crate::answer::pareto;
 use crate::answer::reasons::reasons;
+use crate::command_line::command_line;
+use crate::doctor::bucket;
 use crate::interrupt::Interrupt;
 use crate::model::{StoreModel, shipped};
 use crate::outcome::{Answer, Configuration, Goal, Outcome, RunInfo, SCHEMA, Trust, Verdict};
-use crate::prices::Reader;
-use crate::probe::learn::learn;
-use crate::probe::plan::Billing;
+use crate::prices::Billing;
+use crate::probe::learn::{Study, learn};
 
 /// What is tried unless told otherwise. The defaults of a mount are among it.
 pub const DEFAULT_AXES: [(&str, &str); 3] =
@@ -50,6 +51,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
     let base = base_settings(request);
     let mut grid = grid(request, &base)?;
     let default = grid.default_of_mount(&base);
+    warn(request).await?;
     let (model, mut spent) = if simulates { model(request, interrupt).await? } else { (None, 0.0) };
     announce(model.as_ref(), &grid, &subjects);
     let weights: Vec<f64> = subjects.iter().map(|subject| subject.info.weight).collect();
@@ -114,21 +116,41 @@ fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores) {
     outcome.answer = answer.map(|answer| explained(answer, outcome, scores));
 }
 
-/// What is simulated, and what it cost to learn it.
+/// What is simulated, and what it cost to learn it: of a dry run, at worst.
 async fn model(request: &Request, interrupt: &Interrupt) -> Result<(Option<Arc<StoreModel>>, f64)> {
     if let Some(model) = &request.target.model {
         return Ok((Some(Arc::new(model.clone())), 0.0));
     }
     let Location::Bucket(name) = &request.target.access.settings.location else { return Ok((None, 0.0)) };
-    if request.sim_only || request.dry_run {
+    let standard = || Some(Arc::new(shipped::standard()));
+    if request.sim_only {
         eprintln!("no request is sent to {name}: the shipped model of S3 STANDARD stands for it");
-        return Ok((Some(Arc::new(shipped::standard())), 0.0));
+        return Ok((standard(), 0.0));
     }
-    let billing = Billing { requests: true, egress: request.reader == Reader::Outside };
+    let billing = Billing::of(request.prices.clone(), request.reader);
     let (cost, time) = (request.max_cost * PROBE_SHARE, request.max_time.mul_f64(PROBE_SHARE).min(PROBE_TIME));
-    let access = &request.target.access;
-    let (model, spent) = learn(access, name, billing, cost, time, request.seed, interrupt).await?;
+    let study = Study::new(name, billing, cost, time, request.seed)
+        .map_err(|why| anyhow!("--max-cost leaves ${cost:.3} to learn the bucket: {why}; or give --model"))?;
+    let (worst, seconds) = (study.worst_case(), time.as_secs());
+    eprintln!(
+        "learning {name} first: worst case ${worst:.4}, at most {seconds} s (--model takes one that `probe` wrote)"
+    );
+    if request.dry_run {
+        eprintln!("no request is sent to {name} now: what follows is planned with the shipped model of S3 STANDARD");
+        return Ok((standard(), worst));
+    }
+    let (model, spent) = learn(&study, &request.target.access, interrupt).await?;
     Ok((Some(Arc::new(model)), spent))
+}
+
+/// What speaks against storing in the bucket, before anything is stored there.
+async fn warn(request: &Request) -> Result<()> {
+    match &request.target.access.settings.location {
+        Location::Bucket(name) if !(request.sim_only || request.dry_run) => {
+            bucket::warn(name, &request.target.access).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A flag for threads, set once the user asks to stop.
@@ -364,8 +386,7 @@ fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
     }
     let recommended = &outcome.configurations[answer.recommended];
     for (axis, value) in outcome.axes.iter().zip(&recommended.values) {
-        let edge = axis.values.len() > 1 && (axis.values.first() == Some(value) || axis.values.last() == Some(value));
-        if edge {
+        if is_end(&axis.values, value) {
             notes.push(format!("{}={value} is the end of what was tried: the best may lie beyond", axis.title));
         }
     }
