@@ -8,6 +8,7 @@
 //! engine -> (model) -> journal of keys -> counts -> budget -> store
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -25,7 +26,7 @@ use s3b_engine::wrap::{Counting, Counts};
 
 use crate::budget::{Budget, Budgeted};
 use crate::connection::Access;
-use crate::journal::{Cleaned, Journal};
+use crate::journal::{Cleaned, Journal, delete_all};
 use crate::model::{StoreModel, Switched};
 use crate::outcome::StoreLedger;
 use crate::requests;
@@ -204,6 +205,19 @@ impl Place {
     pub fn model_off(&self) {
         if let Some(model) = &self.model {
             model.switch_off();
+        }
+    }
+
+    /// Deletes some of what was written, patiently and at the store's own speed.
+    ///
+    /// # Errors
+    /// The first key's that could not be deleted.
+    pub async fn delete(&self, keys: &BTreeSet<String>) -> Result<()> {
+        self.model_off();
+        let patient = Retrying::new(self.journal.clone(), self.access.settings.retry.clone(), Arc::default());
+        match delete_all(&patient, keys, |_| {}).await.first_error {
+            Some(error) => bail!("cannot delete in {}: {error}", self.journal.describe()),
+            None => Ok(()),
         }
     }
 

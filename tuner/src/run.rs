@@ -60,6 +60,7 @@ pub async fn prefill(
     settings: &Settings,
     name: &str,
     blocks: &BlockSet,
+    content: &ContentProperties,
     interrupt: &Interrupt,
 ) -> Result<u64> {
     if blocks.count() == 0 {
@@ -72,7 +73,8 @@ pub async fn prefill(
     let stack = place.open(&settings, name).await.context("cannot open the volume to fill it")?;
     let volume = stack.volume();
     let block_size = volume.geometry().block_size() as usize;
-    let mut content = Content::new(ContentProperties::default(), 0);
+    // What was there before is data, also where some of what is written is zero.
+    let mut content = Content::new(ContentProperties { zero_share: 0.0, ..*content }, 0);
     let pool = Bytes::copy_from_slice(content.pool());
     let mut writes = stream::iter(blocks.iter().take_while(|_| !interrupt.is_asked()))
         .map(|block| {

@@ -115,7 +115,7 @@ async fn in_place(
         if blocks.count() > 0 {
             eprintln!("putting {} blocks in place", blocks.count());
         }
-        prefilled_blocks = run::prefill(place, settings, VOLUME, &blocks, interrupt).await?;
+        prefilled_blocks = run::prefill(place, settings, VOLUME, &blocks, &workload.content(), interrupt).await?;
     }
     let pace = match args.pace {
         PaceName::Trace => Pace::Schedule,

@@ -10,6 +10,7 @@ use s3b_engine::settings::{Settings, SurveyMode};
 
 use super::cut::{self, Piece};
 use super::pool::{Part, pool};
+use super::wear::Wear;
 use super::{Candidate, Wanted};
 use crate::outcome::run::WindowInfo;
 use crate::outcome::{Figures, Ledger, StoreLedger};
@@ -270,8 +271,13 @@ struct Costs {
 
 impl Costs {
     fn of(wanted: &Wanted, pieces: &[Piece], simulated: &[Vec<Simulated>], kept: &[usize]) -> Result<Self> {
-        let mut costs =
-            Self { setups: Vec::new(), setup: CLAIMING, setup_seconds: 0.0, round: StoreLedger::ZERO, round_seconds: 0.0 };
+        let mut costs = Self {
+            setups: Vec::new(),
+            setup: CLAIMING,
+            setup_seconds: 0.0,
+            round: StoreLedger::ZERO,
+            round_seconds: 0.0,
+        };
         for (place, n) in kept.iter().enumerate() {
             // The first runs twice in each round.
             let times = if place == 0 { 2.0 } else { 1.0 };
@@ -282,8 +288,14 @@ impl Costs {
                 add(&mut costs.round, &one.ledger.store, SAFETY * times);
                 add(&mut costs.round, &primed, SAFETY * times);
                 add(&mut costs.round, &OPENING, times);
-                let expected = one.measured.elapsed.as_secs_f64() + primed.gets as f64 * SECONDS_PER_BLOCK;
-                costs.round_seconds += (expected + OPENING_SECONDS) * times;
+                let mends = mends(&wanted.candidates[*n].settings, piece)?;
+                add(&mut costs.round, &mends, SAFETY * times);
+                // Filling opens the volume as well.
+                let opened = if mends.puts > 0 { 2.0 } else { 1.0 };
+                add(&mut costs.round, &OPENING, times * (opened - 1.0));
+                let blocks = (primed.gets + mends.puts) as f64 * SECONDS_PER_BLOCK;
+                let expected = one.measured.elapsed.as_secs_f64() + blocks + OPENING_SECONDS * opened;
+                costs.round_seconds += expected * times;
             }
         }
         Ok(costs)
@@ -342,6 +354,15 @@ impl Costs {
     }
 }
 
+/// What puts a volume back as it was, before a run that is not the first on it.
+fn mends(settings: &Settings, piece: &Piece) -> Result<StoreLedger> {
+    let (settings, device_starts) = piece.tape.fit(settings)?;
+    let block_size = settings.volume.block_size.unwrap_or(0);
+    let geometry = Geometry::new(block_size, settings.volume.size.unwrap_or(0))?;
+    let found = piece.tape.found_blocks(geometry, &device_starts)?;
+    Ok(Wear::of(piece, geometry, &device_starts, &found)?.requests(block_size))
+}
+
 /// The requests that put the cache into its state, never simulated: each resident block is read.
 fn primed(ledger: &Ledger, piece: &Piece, n: usize) -> StoreLedger {
     let start = &piece.starts[n];
@@ -350,7 +371,13 @@ fn primed(ledger: &Ledger, piece: &Piece, n: usize) -> StoreLedger {
     let dirty = start.dirty.len() as u64;
     let put_bytes = start.dirty.iter().map(|(_, len)| len).sum();
     let read_ahead = ledger.cache.read_ahead;
-    StoreLedger { gets: start.resident.len() as u64 + read_ahead, get_bytes: bytes, puts: dirty, put_bytes, ..StoreLedger::ZERO }
+    StoreLedger {
+        gets: start.resident.len() as u64 + read_ahead,
+        get_bytes: bytes,
+        puts: dirty,
+        put_bytes,
+        ..StoreLedger::ZERO
+    }
 }
 
 fn add(all: &mut StoreLedger, one: &StoreLedger, times: f64) {

@@ -134,6 +134,10 @@ impl Runner<'_> {
         random.shuffle(&mut order);
         let mut runs = Vec::new();
         for (slot, piece) in order {
+            if self.begun.elapsed() > self.plan.wanted.max_time {
+                self.stopped = Some("out of time");
+                return Ok(false);
+            }
             match self.one(slot, piece, number).await? {
                 Some(run) => runs.push(run),
                 None => return Ok(false),

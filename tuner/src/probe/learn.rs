@@ -70,11 +70,7 @@ impl Study {
                 _ => 0.0,
             };
             let claim = Claim::new(access, budget.clone()).await?;
-            eprintln!(
-                "working under {} of {}; Ctrl-C stops earlier",
-                claim.place.prefix(),
-                claim.place.describe()
-            );
+            eprintln!("working under {} of {}; Ctrl-C stops earlier", claim.place.prefix(), claim.place.describe());
             let described = claim.place.describe();
             let findings = probe(&claim.place, &self.plan, &self.bounds, interrupt).await;
             let left = claim.end().await.left;

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use s3b_engine::clock;
+use s3b_engine::payload::Weight;
 use s3b_engine::settings::Settings;
 use tokio::runtime::Handle;
 
@@ -169,7 +170,10 @@ fn run_here(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
 async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     let (settings, device_starts) = job.tape.fit(&job.settings)?;
     let scene = Scene::set(job, &settings, &device_starts).await?;
-    scene.prime(&job.start).await.context("cannot put the cache into its state at the start")?;
+    scene
+        .prime(&job.start, Weight::of_ratio(job.tape.content.compressibility))
+        .await
+        .context("cannot put the cache into its state at the start")?;
     scene.weather_on(job.seed);
     let before = scene.observe();
     let mut player = Player::new(job, scene.volume(), device_starts);

@@ -72,8 +72,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Reads and writes what the cache is to hold.
-    pub(super) async fn prime(&self, start: &Start) -> Result<()> {
+    /// Reads and writes what the cache is to hold; writes carry data of this weight.
+    pub(super) async fn prime(&self, start: &Start, weight: Weight) -> Result<()> {
         /// No longer than a kernel's requests.
         const PIECE: u64 = 1 << 20;
         let volume = self.stack.volume();
@@ -84,7 +84,7 @@ impl Scene {
         }
         for (offset, len) in &start.dirty {
             for at in (0..*len).step_by(PIECE as usize) {
-                volume.write_weight(offset + at, (len - at).min(PIECE), Weight::INCOMPRESSIBLE).await?;
+                volume.write_weight(offset + at, (len - at).min(PIECE), weight).await?;
             }
         }
         Ok(())

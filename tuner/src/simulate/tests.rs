@@ -85,7 +85,8 @@ fn it_ends_at_its_limit_or_when_told() {
     job.settings.block_cache.size = CacheSize::Bytes(1 << 30);
     let whole = run(&job).unwrap();
     assert_eq!((whole.ended, whole.requests.puts), (Ended::Whole, 4000));
-    let limit = Limit { dollars: Some(PriceTable::standard().dollars(&whole.requests, Reader::InRegion) / 2.0), elapsed: None };
+    let limit =
+        Limit { dollars: Some(PriceTable::standard().dollars(&whole.requests, Reader::InRegion) / 2.0), elapsed: None };
     let dear = run(&Job { limit, ..job.clone() }).unwrap();
     assert_eq!(dear.ended, Ended::AtLimit);
     assert!((1000..3000).contains(&dear.requests.puts), "{:?}", dear.requests);
