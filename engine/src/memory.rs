@@ -46,6 +46,11 @@ impl Memory {
         self.shared.lock().by_key.keys().cloned().collect()
     }
 
+    /// Of all bodies.
+    pub fn stored_bytes(&self) -> u64 {
+        self.shared.lock().by_key.values().map(|object| object.body.len() as u64).sum()
+    }
+
     pub fn object(&self, key: &str) -> Option<Object> {
         self.shared.lock().by_key.get(key).cloned()
     }

@@ -77,12 +77,15 @@ group! {
 
 group! {
     /// The block cache. The gauges (current_size, initial_size, dirty) are set, not counted; most_at_risk is the most bytes
-    /// written and not yet stored at any time.
+    /// written and not yet stored at any time, rewritten ones counted again up to their block's size. Of stores and merges
+    /// begun, each once: those whose write delay was over, those that a flush hurried, those that too many dirty blocks
+    /// hurried.
     BlockCacheStats {
         current_size: Counter, initial_size: Counter, dirty: Counter, capacity: Counter,
         read_hits: Counter, read_misses: Counter, write_hits: Counter, write_misses: Counter,
         verified: Counter, mismatch: Counter,
         merge_reads: Counter, read_ahead_reads: Counter, read_ahead_used: Counter, stores: Counter, zero_stores: Counter, zero_reads: Counter, flushes: Counter,
+        delay_stores: Counter, flush_stores: Counter, pressure_stores: Counter,
         store_errors: Counter, copied_bytes: Counter, pressure_waits: Counter, evictions: Counter,
         most_at_risk: Counter,
     }

@@ -13,6 +13,7 @@ use futures::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, RngExt, SeedableRng};
+use s3b_engine::block_cache::disk::{CacheDisk, DiskTimes, ModelledDisk};
 use s3b_engine::clock::{self, Instant};
 use s3b_engine::cpu::{Cpu, Work};
 use s3b_engine::error::Result;
@@ -142,6 +143,8 @@ struct Plan {
     /// How well the written data compresses.
     ratio: f64,
     modelled: bool,
+    /// With a cache file, on a disk of these times.
+    disk: Option<DiskTimes>,
 }
 
 impl Plan {
@@ -197,7 +200,23 @@ impl Plan {
         let slowest = ms(pick(&mut random, &[0, 5, 60, 1000]));
         // Whether a compressor gains a byte on noise is its own affair.
         let ratio = if settings.codec == CodecSettings::default() { 1.0 } else { pick(&mut random, &[2.0, 4.0]) };
-        Plan { seed, settings, geometry, slowest, faults, filled, ratio, modelled: random.random_bool(0.5) }
+        Plan { seed, settings, geometry, slowest, faults, filled, ratio, modelled: random.random_bool(0.5), disk: None }
+    }
+
+    /// With a cache file of which little is in memory, on a slow disk.
+    fn with_file(seed: u64) -> Plan {
+        let mut plan = Plan::random(seed);
+        let mut random = SmallRng::seed_from_u64(seed ^ 0xf11e);
+        plan.disk = Some(DiskTimes {
+            sync: ms(pick(&mut random, &[0, 2, 40])),
+            write_bytes_per_s: pick(&mut random, &[1e6, 1e8, f64::INFINITY]),
+            read: ms(pick(&mut random, &[0, 3])),
+            read_bytes_per_s: pick(&mut random, &[1e6, f64::INFINITY]),
+        });
+        let cache = &mut plan.settings.block_cache;
+        (cache.file, cache.memory) = (Some("modelled".into()), CacheSize::Blocks(random.random_range(1..5)));
+        plan.settings.durability = pick(&mut random, &[Durability::Journal, Durability::Journal, Durability::Store]);
+        plan
     }
 
     fn is_plain(&self) -> bool {
@@ -276,8 +295,11 @@ fn run(plan: &Plan, mode: Mode) -> Story {
         let cpu = if plan.modelled { Cpu::modelled(Box::new(rates), 2, 1) } else { Cpu::inline() };
         let password = Some("password".into());
         let parts = Parts { backend: Some(Arc::new(recording)), cpu, payload, password, access_key: None };
-        let stack = Stack::open(&plan.settings, parts).await.unwrap();
+        let disk = plan.disk.map(|times| Arc::new(ModelledDisk::new(times)));
+        let as_disk = disk.clone().map(|disk| disk as Arc<dyn CacheDisk>);
+        let stack = Stack::open_on(&plan.settings, parts, as_disk).await.unwrap();
         control.set_rates(plan.faults);
+        disk.iter().for_each(|disk| disk.switch(true));
         let client = Client { plan, mode, volume: stack.volume(), story: Mutex::default() };
         client.work().await;
         control.set_rates(FaultRates::default());
@@ -285,6 +307,7 @@ fn run(plan: &Plan, mode: Mode) -> Story {
         let mut story = client.story.into_inner();
         story.events = std::mem::take(&mut *events.lock());
         story.stats = format!("{:#?}", stack.stats());
+        *story.counts.entry("syncs").or_default() += disk.map_or(0, |disk| disk.syncs());
         story
     })
 }
@@ -423,6 +446,7 @@ fn compare(plan: &Plan, real: &Story, weightless: &Story, mode: &str) {
         assert_eq!(one, other, "seed {seed} {mode}");
     }
     assert_eq!(real.answers.len(), weightless.answers.len(), "seed {seed} {mode}");
+    assert_eq!(real.counts["syncs"], weightless.counts["syncs"], "seed {seed} {mode}");
     // How much is copied depends on who shares a buffer; nobody waits for it.
     let counters = |story: &Story| -> Vec<String> {
         story.stats.split("),").filter(|c| !c.contains("copied_bytes")).map(str::to_owned).collect()
@@ -462,6 +486,19 @@ fn real_and_weightless_volumes_tell_the_same_story() {
     for what in ["reads of zeros", "reads of data", "discards", "zero writes"] {
         assert!(chosen.is_some() || counts[what] >= 500, "only {} {what}: {counts:?}", counts[what]);
     }
+}
+
+#[test]
+fn with_a_cache_file_on_a_modelled_disk_they_do_so_too() {
+    let (mut syncs, mut puts) = (0, 0);
+    for seed in 0..SEEDS / 3 {
+        let plan = Plan::with_file(seed);
+        let real = run(&plan, Mode::Real);
+        compare(&plan, &real, &run(&plan, Mode::ByWeight), "by weight, with a file");
+        syncs += real.counts["syncs"];
+        puts += real.events.iter().filter(|(_, what, _)| what.starts_with("put")).count();
+    }
+    assert!(syncs > 1000 && puts > 1000, "{syncs} syncs and {puts} PUTs prove little");
 }
 
 #[test]

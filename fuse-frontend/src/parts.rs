@@ -2,9 +2,7 @@
 
 use std::io::{BufRead, Write};
 
-use s3b_engine::cpu::Cpu;
 use s3b_engine::error::{Error, Result};
-use s3b_engine::payload::Payload;
 use s3b_engine::stack::Parts;
 use secrecy::SecretString;
 
@@ -31,14 +29,7 @@ pub fn assemble(request: &Request) -> Result<Parts> {
             );
         }
     }
-    let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
-    Ok(Parts {
-        backend: None,
-        cpu: Cpu::pool(cpus),
-        payload: Payload::Real,
-        password,
-        access_key: secrets.access_key.clone(),
-    })
+    Ok(Parts::for_process(password, secrets.access_key.clone()))
 }
 
 fn ask() -> Result<SecretString> {

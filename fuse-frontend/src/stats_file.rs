@@ -167,6 +167,10 @@ fn ours(out: &mut Text, stats: &Stats, sections: &Sections) {
         out.count("s3b_cache_flushes", &cache.flushes);
         out.count("s3b_cache_merge_reads", &cache.merge_reads);
         out.count("s3b_cache_read_ahead_reads", &cache.read_ahead_reads);
+        out.count("s3b_cache_read_ahead_used", &cache.read_ahead_used);
+        out.count("s3b_cache_zero_stores", &cache.zero_stores);
+        out.count("s3b_cache_zero_reads", &cache.zero_reads);
+        out.count("s3b_cache_most_at_risk_bytes", &cache.most_at_risk);
         out.count("s3b_cache_evictions", &cache.evictions);
         out.count("s3b_cache_pressure_waits", &cache.pressure_waits);
         out.count("s3b_cache_copied_bytes", &cache.copied_bytes);

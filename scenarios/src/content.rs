@@ -26,12 +26,11 @@ impl Default for ContentProperties {
     }
 }
 
-/// A pool of bytes with the wanted properties, and the choice of a part of it for each write.
+/// A pool of bytes that compress as wanted, and the choice of a part of it for each write. Which writes are zero is
+/// decided where operations are made, see [`crate::op::Origin::is_zero`].
 pub struct Content {
     pool: Vec<u8>,
     random: Random,
-    /// Out of 2^32.
-    zero_share: u64,
 }
 
 /// Compressors look back further than this, but find nothing: the random part never repeats within the pool.
@@ -41,16 +40,17 @@ impl Content {
     /// Longest write served by one part of the pool, in bytes.
     pub const MAX_LEN: usize = 1 << 20;
 
-    pub fn new(properties: ContentProperties, seed: u64) -> Self {
+    /// `compressibility`: size before / size after compression, from 1.
+    pub fn new(compressibility: f64, seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let random_bytes = (CHUNK as f64 / properties.compressibility.max(1.0)).round() as usize;
+        let random_bytes = (CHUNK as f64 / compressibility.max(1.0)).round() as usize;
         let mut pool = vec![0x5a; 4 * Self::MAX_LEN];
         for chunk in pool.chunks_exact_mut(CHUNK) {
             for word in chunk[..random_bytes].chunks_mut(8) {
                 word.copy_from_slice(&random.bits().to_le_bytes()[..word.len()]);
             }
         }
-        Self { pool, random, zero_share: (properties.zero_share.clamp(0.0, 1.0) * 4_294_967_296.0) as u64 }
+        Self { pool, random }
     }
 
     /// The pool itself.
@@ -58,15 +58,7 @@ impl Content {
         &self.pool
     }
 
-    /// The pool's bytes for the next write of `len` bytes (at most [`Content::MAX_LEN`]); `None`: zeros.
-    pub fn next(&mut self, len: usize) -> Option<Range<usize>> {
-        if self.random.bits() >> 32 < self.zero_share {
-            return None;
-        }
-        Some(self.part(len))
-    }
-
-    /// The pool's bytes for a write that is known not to be zero.
+    /// The pool's bytes for a write of `len` bytes, at most [`Content::MAX_LEN`].
     pub fn part(&mut self, len: usize) -> Range<usize> {
         assert!(len <= Self::MAX_LEN, "a write of {len} bytes is longer than one part of the pool");
         let start = self.random.below(((self.pool.len() - len) / CHUNK + 1) as u64) as usize * CHUNK;
@@ -79,24 +71,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compresses_as_promised_and_is_zero_as_often() {
+    fn compresses_as_promised() {
         for ratio in [1.0, 2.0, 4.0] {
-            let mut content = Content::new(ContentProperties { compressibility: ratio, zero_share: 0.25 }, 1);
+            let content = Content::new(ratio, 1);
             let packed = zstd::bulk::compress(&content.pool()[..1 << 20], 1).unwrap().len() as f64;
             let found = (1 << 20) as f64 / packed;
             assert!((found / ratio - 1.0).abs() < 0.1, "asked {ratio}, got {found}");
-            let zeros = (0..4000).filter(|_| content.next(4096).is_none()).count();
-            assert!((900..1100).contains(&zeros), "{zeros} of 4000 are zero");
         }
     }
 
     #[test]
     fn whole_parts_stay_inside_the_pool() {
-        let mut content = Content::new(ContentProperties::default(), 7);
+        let mut content = Content::new(1.0, 7);
         for _ in 0..1000 {
-            let part = content.next(Content::MAX_LEN).expect("no zeros asked");
+            let part = content.part(Content::MAX_LEN);
             assert!(part.end <= content.pool().len());
-            assert!(content.pool()[part.start] != 0 || content.pool()[part.start + 1] != 0);
+            assert_ne!(content.pool()[part.start..][..8], [0; 8]);
         }
     }
 }

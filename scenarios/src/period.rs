@@ -36,7 +36,7 @@ impl Period {
         // In integers: the nearest float of a decimal fraction is not worth an argument between machines.
         let scale = 10u128.pow(fraction.len() as u32);
         let value = whole.parse::<u64>().ok().map(u128::from)? * scale + fraction.parse::<u128>().ok()?;
-        u64::try_from(value * u128::from(*unit_ns) / scale).ok().map(Period)
+        u64::try_from(value.checked_mul(u128::from(*unit_ns))? / scale).ok().map(Period)
     }
 }
 
@@ -80,7 +80,20 @@ mod tests {
         for (text, ns) in [("0s", 0), ("10us", 10_000), ("1.5s", 1_500_000_000), ("2m", 120_000_000_000), ("3ns", 3)] {
             assert_eq!(Period::parse(text), Some(Period(ns)), "{text}");
         }
-        for text in ["", "5", "s", "-1s", "1..5s", ".5s", "1.s", "1e3s", "5 weeks", "99999999999h", "1.0000000001s"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1..5s",
+            ".5s",
+            "1.s",
+            "1e3s",
+            "5 weeks",
+            "99999999999h",
+            "18446744073709551615.000000001h",
+            "1.0000000001s",
+        ] {
             assert_eq!(Period::parse(text), None, "{text}");
         }
         assert_eq!(

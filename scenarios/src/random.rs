@@ -40,6 +40,12 @@ impl Random {
         }
     }
 
+    /// True with this probability, to the 2^32nd; 0 to 1.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        // Scaling by a power of two is exact on every machine.
+        self.bits() >> 32 < (probability.clamp(0.0, 1.0) * 4_294_967_296.0) as u64
+    }
+
     /// Exponentially distributed with this mean: the gap to the next arrival of a Poisson stream.
     pub fn exponential(&mut self, mean: u64) -> u64 {
         // -ln(u) = ln 2 * (32 - log2(u * 2^32)), all with 32 fractional bits.
@@ -187,6 +193,14 @@ mod tests {
         let sum: u64 = (0..100_000).map(|_| random.exponential(1_000_000)).sum();
         let mean = sum / 100_000;
         assert!((985_000..1_015_000).contains(&mean), "{mean}");
+    }
+
+    #[test]
+    fn a_chance_is_what_it_says() {
+        let mut random = Random::new(4);
+        assert!((0..1000).all(|_| !random.chance(0.0) && random.chance(1.0)));
+        let hits = (0..4000).filter(|_| random.chance(0.25)).count();
+        assert!((900..1100).contains(&hits), "{hits} of 4000");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::size::Size;
 
 mod arrivals;
 mod built_in;
+mod estimate;
 mod keys;
 mod raw;
 mod schema;
@@ -24,7 +25,7 @@ mod stream;
 pub use schema::ScenarioError;
 pub use stream::StreamProperties;
 
-use shape::Cursor;
+use shape::Kept;
 use stream::{Stream, StreamOps};
 
 /// Generated operations with a question.
@@ -111,7 +112,7 @@ impl Scenario {
             next_phase: 0,
             start_ns: 0,
             running: Vec::new(),
-            cursors: vec![Cursor::default(); self.phases.iter().map(|phase| phase.streams.len()).sum()],
+            kept: vec![Kept::default(); self.phases.iter().map(|phase| phase.streams.len()).sum()],
         }
     }
 }
@@ -128,8 +129,8 @@ pub struct Ops {
     start_ns: u64,
     /// In the order of the file, which decides between operations of the same time.
     running: Vec<Running>,
-    /// Of every stream, for those that go on in the next round.
-    cursors: Vec<Cursor>,
+    /// Of every stream, for its next round.
+    kept: Vec<Kept>,
 }
 
 struct Running {
@@ -143,7 +144,7 @@ impl Ops {
     fn start_phase(&mut self) -> bool {
         for over in self.running.drain(..) {
             self.start_ns = self.start_ns.max(over.ops.end_ns());
-            self.cursors[over.number] = over.ops.cursor();
+            self.kept[over.number] = over.ops.kept();
         }
         if self.next_phase == self.phases.len() {
             (self.next_phase, self.round, self.rounds_left) = (0, self.round + 1, self.rounds_left - 1);
@@ -152,8 +153,8 @@ impl Ops {
             return false;
         }
         for (number, stream) in &self.phases[self.next_phase].streams {
-            let cursor = self.cursors[*number];
-            let mut ops = StreamOps::new(stream, *number, self.seed, self.round, self.start_ns, cursor);
+            let kept = std::mem::take(&mut self.kept[*number]);
+            let mut ops = StreamOps::new(stream, *number, self.seed, self.round, self.start_ns, kept);
             let next = ops.next();
             self.running.push(Running { number: *number, ops, next });
         }

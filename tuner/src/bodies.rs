@@ -3,7 +3,7 @@
 //! Bytes are shared, never copied: a pool for each compressibility, one page of zeros.
 
 use bytes::Bytes;
-use s3b_scenarios::content::{Content, ContentProperties};
+use s3b_scenarios::content::Content;
 use s3b_scenarios::{Op, StreamProperties};
 
 /// Longest piece of one operation, as a kernel would send it.
@@ -40,7 +40,7 @@ impl Bodies {
             return known;
         }
         // Which writes are zero is the workload's to say.
-        let content = Content::new(ContentProperties { compressibility, zero_share: 0.0 }, seed);
+        let content = Content::new(compressibility, seed);
         self.pools.push(Pool { compressibility, bytes: Bytes::copy_from_slice(content.pool()), content });
         self.pools.len() - 1
     }
@@ -60,6 +60,7 @@ impl Bodies {
 
 #[cfg(test)]
 mod tests {
+    use s3b_scenarios::content::ContentProperties;
     use s3b_scenarios::{OpKind, Origin};
 
     use super::*;

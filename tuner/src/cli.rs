@@ -21,6 +21,7 @@ Examples:
   s3b-tuner sweep --bucket mybucket --trace vm.vscsi.zst   your bucket, your workload
   s3b-tuner inspect vm.vscsi.zst                           what a workload is like, without running it
   s3b-tuner doctor --bucket mybucket                       is it fit to be a disk?
+  s3b-tuner check --config s3b.toml                        is this configuration fit to be mounted with?
   s3b-tuner probe --bucket mybucket                        how fast is it? about a minute and at most $0.05
   s3b-tuner replay fsync-small --test /mnt/scratch         one scenario on one configuration
   s3b-tuner replay disk.blktrace.0 --config s3b.toml --bucket mybucket
@@ -32,7 +33,7 @@ pub enum Command {
     Replay(commands::replay::Replay),
     Convert(commands::convert::Convert),
     Scenarios(commands::scenarios::Scenarios),
-    Validate(commands::validate::Validate),
+    Validate(Box<commands::validate::Validate>),
     Inspect(commands::inspect::Inspect),
     Mrc(commands::mrc::Mrc),
     Probe(commands::probe::Probe),
@@ -41,6 +42,7 @@ pub enum Command {
     Explain(commands::explain::Explain),
     Compare(commands::compare::Compare),
     Runs(commands::runs::Runs),
+    Check(Box<commands::check::Check>),
     Clean(commands::clean::Clean),
     Cost(commands::cost::Cost),
 }
@@ -63,6 +65,7 @@ impl Command {
             Self::Explain(args) => commands::explain::explain(args),
             Self::Compare(args) => commands::compare::compare(args),
             Self::Runs(args) => commands::runs::runs(args),
+            Self::Check(args) => commands::check::check(args).await,
             Self::Clean(args) => commands::clean::clean(args).await,
             Self::Cost(args) => commands::cost::cost(args).await,
         }

@@ -2,12 +2,14 @@
 
 use s3b_engine::settings::flags::{SECRETS, ValueKind};
 
+/// Whether the value of this flag is never kept or shown.
+pub fn is_secret(name: &str) -> bool {
+    SECRETS.iter().any(|flag| matches!(flag.value, ValueKind::Secret(_)) && flag.is_called(name))
+}
+
 /// The command line as typed, with the values of secrets left out.
 pub fn command_line(args: impl IntoIterator<Item = String>) -> Vec<String> {
-    let secret = |arg: &str| {
-        let name = arg.trim_start_matches('-');
-        SECRETS.iter().any(|flag| matches!(flag.value, ValueKind::Secret(_)) && flag.is_called(name))
-    };
+    let secret = |arg: &str| is_secret(arg.trim_start_matches('-'));
     let mut shown: Vec<String> = Vec::new();
     let mut hide_next = false;
     for arg in args {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use s3b_engine::settings::config_file::MOUNT_ONLY;
 use s3b_engine::settings::flags::{Flag, Given, SECRETS, Secrets, ValueKind, engine};
 use s3b_engine::settings::{Location, Settings, check, parse};
 use secrecy::SecretString;
@@ -113,11 +114,22 @@ impl Connection {
     /// # Errors
     /// Names the file or flag, the value, and one that works.
     pub fn resolve(&self) -> Result<Access> {
+        let (access, notices) = self.resolve_quietly()?;
+        notices.iter().for_each(|notice| eprintln!("{notice}"));
+        Ok(access)
+    }
+
+    /// The same; what the user should be told is answered, a line each.
+    ///
+    /// # Errors
+    /// As [`Connection::resolve`].
+    pub fn resolve_quietly(&self) -> Result<(Access, Vec<String>)> {
         let mut given = Given::default();
         if let Some(path) = &self.config {
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path).with_context(|| format!("--config={name}: cannot be read"))?;
             given = Given::from_toml(&text, &name)?;
+            given.skip(MOUNT_ONLY);
         }
         given.extend(self.given.clone());
         given.canonical(engine());
@@ -144,11 +156,10 @@ impl Connection {
                 );
             }
         }
-        for notice in check::settle(&mut settings)? {
-            eprintln!("{notice}");
-        }
+        let mut notices = check::settle(&mut settings)?;
+        notices.extend(check::ignored(&given));
         let password = secrets.find_password(|variable| std::env::var(variable).ok())?;
-        Ok(Access { settings, password, access_key: secrets.access_key })
+        Ok((Access { settings, password, access_key: secrets.access_key }, notices))
     }
 }
 
@@ -168,7 +179,8 @@ mod tests {
     fn flags_override_the_file_in_either_spelling() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("s3b.toml");
-        std::fs::write(&file, "block-size = \"64k\"\nregion = \"a\"\nblockCacheWriteDelay = 500\n").unwrap();
+        std::fs::write(&file, "block-size = \"64k\"\nregion = \"a\"\nblockCacheWriteDelay = 500\nquiet = true\n")
+            .unwrap();
         let config = format!("--config={}", file.display());
         let settings =
             resolve(&[&config, "--bucket=bucket/sub", "--region=eu-west-1", "--blockCacheThreads", "7"]).unwrap();

@@ -21,6 +21,7 @@ pub fn of_simulated(simulated: &Simulated) -> Figures {
     Figures {
         ledger: simulated.ledger,
         at_risk_bytes: simulated.at_risk_bytes,
+        stored_bytes: simulated.stored_bytes,
         limits: simulated.utilisation.as_ref().map_or_else(Vec::new, limits),
         ..of_measured(&simulated.measured)
     }

@@ -13,20 +13,23 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use s3b_engine::block_cache::disk::{CacheDisk, FileDisk};
 use s3b_engine::clock;
 use s3b_engine::directory::Directory;
 use s3b_engine::error::Error;
 use s3b_engine::memory::Memory;
 use s3b_engine::object::{GetIf, Got, ObjectBackend, ObjectHeaders, PutIf};
 use s3b_engine::retry::Retrying;
-use s3b_engine::settings::{Durability, Location, Settings};
+use s3b_engine::settings::{Location, Settings};
 use s3b_engine::stack::{Parts, Stack, open_bucket};
 use s3b_engine::stats::Stats;
 use s3b_engine::wrap::{Counting, Counts};
 
 use crate::budget::{Budget, Budgeted};
 use crate::connection::Access;
+use crate::disk::folder_of;
 use crate::journal::{Cleaned, Journal, delete_all};
+use crate::left_out::of_a_run;
 use crate::model::{StoreModel, Switched};
 use crate::outcome::StoreLedger;
 use crate::requests;
@@ -182,16 +185,18 @@ impl Place {
         self.backend.describe()
     }
 
-    /// Opens a volume under `name` in this place. `settings` need not know where that is.
+    /// Opens a volume under `name` in this place. `settings` need not know where that is. With a cache file in them it gets
+    /// an empty one of its own.
     pub async fn open(&self, settings: &Settings, name: &str) -> Result<Stack> {
-        let mut settings = of_our_own(settings.clone());
+        let mut settings = of_a_run(settings);
         settings.location = self.access.settings.location.clone();
         settings.volume.prefix = self.volume_prefix(name);
         let parts = Parts {
             backend: Some(self.backend.clone()),
             ..Parts::for_process(self.access.password.clone(), self.access.access_key.clone())
         };
-        Ok(Stack::open(&settings, parts).await?)
+        let disk = own_cache_file(&settings)?;
+        Ok(Stack::open_on(&settings, parts, disk).await?)
     }
 
     /// Requests take the model's time from now on; no effect without a model.
@@ -265,23 +270,17 @@ async fn mark(store: &Retrying, key: &str, run: Option<&RunDirectory>) -> Result
     }
 }
 
-/// Without what belongs to the user's own mount: above all its cache file, which no run may touch.
-fn of_our_own(mut settings: Settings) -> Settings {
-    let cache = &mut settings.block_cache;
-    (cache.file, cache.offline, cache.recover_dirty, cache.preload) = (None, false, false, false);
-    (settings.volume.read_only, settings.volume.force) = (false, false);
-    if settings.durability == Durability::Journal {
-        settings.durability = Durability::Store;
-    }
-    settings
-}
-
-/// What a run leaves out of the settings it was given, for the user to know.
-pub fn left_out(settings: &Settings) -> Option<&'static str> {
-    (of_our_own(settings.clone()) != *settings).then_some(
-        "runs start from an empty cache in memory: cache file, preload, offline, read-only and durability=journal are not \
-         used here",
-    )
+/// An empty cache file on the disk of the one that the settings name, or among temporary files where that is not possible.
+/// It has no name as soon as it is open: nothing of it stays, whatever ends this program.
+fn own_cache_file(settings: &Settings) -> Result<Option<Arc<dyn CacheDisk>>> {
+    let cache = &settings.block_cache;
+    let Some(named) = &cache.file else { return Ok(None) };
+    let folder = || tempfile::Builder::new().prefix(OWN_PREFIX).tempdir_in(folder_of(named));
+    let folder = folder().or_else(|_| tempfile::Builder::new().prefix(OWN_PREFIX).tempdir());
+    let folder = folder.context("cannot make a temporary folder for a run's cache file")?;
+    let disk = FileDisk::open(&folder.path().join("cache"), cache.file_advise)?;
+    folder.close().context("cannot remove the temporary folder of a run's cache file")?;
+    Ok(Some(Arc::new(disk)))
 }
 
 /// One request shows in seconds what no waiting would mend.
@@ -302,7 +301,7 @@ pub(crate) async fn open_store(access: &Access, stats: &Arc<Stats>) -> Result<Ar
 
 #[cfg(test)]
 mod tests {
-    use s3b_engine::settings::VolumeSettings;
+    use s3b_engine::settings::{Durability, VolumeSettings};
 
     use super::*;
     use crate::outcome::PriceTable;
@@ -374,14 +373,30 @@ mod tests {
         assert!(memory.keys().is_empty());
     }
 
-    #[test]
-    fn no_run_touches_the_cache_file_of_a_mount() {
+    #[tokio::test]
+    async fn a_run_has_a_cache_file_of_its_own_and_leaves_none() {
+        let memory = Arc::new(Memory::new());
+        let place = claim_in(&memory, Owner::default(), 1).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = folder.path().join("disk1");
+        std::fs::write(&theirs, "of a mount").unwrap();
         let mut settings = Settings::default();
-        assert_eq!(left_out(&settings), None);
-        settings.block_cache.file = Some("/var/cache/disk1".into());
-        settings.durability = Durability::Journal;
-        assert!(left_out(&settings).is_some());
-        assert_eq!(of_our_own(settings), Settings::default());
+        (settings.volume.size, settings.durability) = (Some(1 << 20), Durability::Journal);
+        settings.block_cache.file = Some(theirs.clone());
+        settings.block_cache.write_delay = std::time::Duration::from_secs(3600);
+        let stack = place.open(&settings, "v").await.unwrap();
+        stack.volume().write(0, vec![1; 4096].into()).await.unwrap();
+        let puts = place.counts().puts.get();
+        stack.volume().flush().await.unwrap();
+        assert_eq!(place.counts().puts.get(), puts, "the flush went to the file, not to the store");
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!((names, std::fs::read(&theirs).unwrap()), (vec!["disk1".into()], b"of a mount".to_vec()));
+        stack.close().await.unwrap();
+        assert_eq!(place.counts().puts.get(), puts + 1);
+        // Where it cannot lie beside the one that is named, it lies among temporary files.
+        settings.block_cache.file = Some(folder.path().join("no/such/disk1"));
+        place.open(&settings, "w").await.unwrap().close().await.unwrap();
+        assert_eq!(place.clean().await.left, 0);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::outcome::{PriceTable, StoreLedger};
+use crate::outcome::{Figures, PriceTable, StoreLedger};
 
 /// The tables that come with the program, the default first.
 const SHIPPED: [(&str, &str); 2] = [
@@ -73,7 +73,11 @@ impl PriceTable {
         Self::parse(&text, name)
     }
 
-    fn parse(text: &str, name: &str) -> Result<Self> {
+    /// The text of a file; `name` is for messages.
+    ///
+    /// # Errors
+    /// As [`PriceTable::load`].
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
         let table: Self = toml::from_str(text)
             .with_context(|| format!("--prices={name}: not a table of prices; `s3b-tuner cost --show` prints one"))?;
         for (key, price) in [
@@ -120,6 +124,11 @@ impl PriceTable {
             transfer: bytes(store.get_bytes, outside),
             storage: stored_bytes / GB * self.storage_per_gb_month,
         }
+    }
+
+    /// Of a run that goes on like that for a month, with what it left in the store kept all the time.
+    pub fn month_of(&self, run: &Figures, reader: Reader) -> f64 {
+        self.per_month(&run.ledger.store, run.seconds, run.stored_bytes as f64, reader)
     }
 
     /// Of a workload that took `seconds` and goes on like that for a month, with `stored_bytes` kept all the time.

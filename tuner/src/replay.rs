@@ -2,7 +2,7 @@
 //!
 //! By schedule, every operation has an absolute intended start; a late one delays nobody's schedule, and its latency
 //! counts from when it should have started. A flush never overtakes a write that came before it: it begins when those
-//! writes have returned. As fast as possible, operations behind a flush wait for it as well, as its caller would.
+//! writes have returned. In a closed loop, operations behind a flush wait for it as well, as its caller would.
 //! Hits are answered on this task, as a mount answers them on its FUSE thread; misses are spawned.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +34,9 @@ const YIELDS_PER_LOOK: u32 = 4;
 pub enum Pace {
     /// At their times.
     Schedule,
-    /// As soon as fewer than this many are outstanding.
+    /// As soon as fewer than this many are outstanding, within each stream's own bound and after its pauses.
+    Closed { outstanding: usize },
+    /// The same, whatever bounds and pauses the streams have.
     Max { outstanding: usize },
 }
 
@@ -111,7 +113,7 @@ pub async fn replay<D: Disk>(
 ) -> Result<Measured> {
     let outstanding = match options.pace {
         Pace::Schedule => SCHEDULED_AT_MOST,
-        Pace::Max { outstanding } => outstanding.max(1),
+        Pace::Closed { outstanding } | Pace::Max { outstanding } => outstanding.max(1),
     };
     let mut replayer = Replayer::new(disk, options, outstanding);
     let start = clock::now();
@@ -127,7 +129,7 @@ pub async fn replay<D: Disk>(
         progress.started(&op);
         let go_on = match options.pace {
             Pace::Schedule => replayer.at(start + Duration::from_nanos(op.time_ns), op, interrupt).await,
-            Pace::Max { .. } => replayer.at_once(op, interrupt).await,
+            Pace::Closed { .. } | Pace::Max { .. } => replayer.at_once(op, interrupt).await,
         };
         if !go_on {
             break;
@@ -227,11 +229,12 @@ struct Replayer<'a, D> {
 impl<'a, D: Disk> Replayer<'a, D> {
     fn new(disk: Arc<D>, options: &'a Options, outstanding: usize) -> Self {
         let own_slots = |stream: &StreamProperties| Some(Arc::new(Semaphore::new(stream.depth?.max(1) as usize)));
+        let bounded = matches!(options.pace, Pace::Closed { .. });
         Self {
             disk,
             options,
             bodies: Bodies::new(&options.streams, options.seed),
-            stream_slots: options.streams.iter().map(own_slots).collect(),
+            stream_slots: options.streams.iter().map(|stream| own_slots(stream).filter(|_| bounded)).collect(),
             slots: Arc::new(Semaphore::new(outstanding)),
             epoch: Epoch::new(),
             results: Results::default(),
@@ -276,7 +279,8 @@ impl<'a, D: Disk> Replayer<'a, D> {
             None => None,
         };
         let slot = self.slot(&self.slots, interrupt).await?;
-        let think_ns = self.options.streams.get(stream).map_or(0, |stream| stream.think_ns);
+        let pauses = matches!(self.options.pace, Pace::Closed { .. });
+        let think_ns = self.options.streams.get(stream).map_or(0, |stream| if pauses { stream.think_ns } else { 0 });
         Some(Place { _slots: [Some(slot), own], think: Duration::from_nanos(think_ns) })
     }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use s3b_engine::geometry::Geometry;
-use s3b_engine::settings::{Settings, SurveyMode, VolumeSettings};
+use s3b_engine::settings::{Durability, Settings, SurveyMode, VolumeSettings};
 use s3b_scenarios::content::{Content, ContentProperties};
 
 use crate::interrupt::Interrupt;
@@ -70,16 +70,18 @@ pub async fn prefill(
     let mut settings = settings.clone();
     settings.block_cache.threads = FILLS_AT_A_TIME as u32;
     settings.zero_map.survey = SurveyMode::Off;
+    // Filling goes to the store in any case.
+    (settings.block_cache.file, settings.durability) = (None, Durability::Store);
     let stack = place.open(&settings, name).await.context("cannot open the volume to fill it")?;
     let volume = stack.volume();
     let block_size = volume.geometry().block_size() as usize;
     // What was there before is data, also where some of what is written is zero.
-    let mut content = Content::new(ContentProperties { zero_share: 0.0, ..*content }, 0);
+    let mut content = Content::new(content.compressibility, 0);
     let pool = Bytes::copy_from_slice(content.pool());
     let mut writes = stream::iter(blocks.iter().take_while(|_| !interrupt.is_asked()))
         .map(|block| {
             // Blocks longer than the pool's parts repeat one.
-            let part = content.next(block_size.min(Content::MAX_LEN)).unwrap_or(0..0);
+            let part = content.part(block_size.min(Content::MAX_LEN));
             let data = if part.len() == block_size {
                 pool.slice(part)
             } else {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use s3b_engine::geometry::Geometry;
 use s3b_scenarios::content::ContentProperties;
 use s3b_scenarios::random::Random;
-use s3b_scenarios::trace::Skipped;
+use s3b_scenarios::trace::{Options, Skipped};
 use s3b_scenarios::{Op, OpKind, Origin, Scenario, StreamProperties, Summary, Trace, TraceError};
 
 /// A workload that was read through once, so that its extent is known and its errors were found.
@@ -16,15 +16,20 @@ pub struct Workload {
     /// For people: name and format.
     pub title: String,
     pub skipped: Skipped,
+    /// What a person should know of how a trace was recorded: sentences without a full stop.
+    pub notices: Vec<String>,
     /// Operations taken from the beginning; nothing: all.
     limit: Option<u64>,
     /// What the writes of a trace are taken to carry.
     trace_content: ContentProperties,
+    /// How many times as fast as its own times say.
+    speed: f64,
 }
 
 enum Source {
     Scenario(Box<Scenario>),
-    Trace(PathBuf),
+    /// And how to read it.
+    Trace(PathBuf, Options),
 }
 
 /// Operations outstanding when a trace is run as fast as possible and nothing else is said.
@@ -40,11 +45,19 @@ impl Workload {
     /// # Errors
     /// An unknown name, or whatever is wrong with the file, with the place in it.
     pub fn load(name: &str) -> Result<Self> {
+        Self::load_with(name, &Options::default())
+    }
+
+    /// The same, with what the content of a trace does not tell; scenarios need none of it.
+    ///
+    /// # Errors
+    /// As [`Workload::load`].
+    pub fn load_with(name: &str, options: &Options) -> Result<Self> {
         if let Some(scenario) = Scenario::named(name) {
             return Ok(Self::of_scenario(scenario));
         }
         let path = Path::new(name);
-        let mut trace = match Trace::open(path) {
+        let mut trace = match Trace::open_with(path, options) {
             Ok(trace) => trace,
             Err(TraceError::Unknown { .. }) if is_text(path) => return Self::load_scenario(path),
             Err(TraceError::Open { what, .. }) if !path.exists() => {
@@ -55,13 +68,15 @@ impl Workload {
             Err(error) => return Err(error.into()),
         };
         let summary = Summary::of(trace.by_ref())?;
+        let notices = trace.notices();
         if summary.ops() == 0 {
-            bail!("{name}: holds no read, write, flush or discard");
+            let why: String = notices.iter().map(|notice| format!("; {notice}")).collect();
+            bail!("{name}: holds no read, write, flush or discard{why}");
         }
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let title = format!("{file} ({})", trace.format());
-        let (source, trace_content) = (Source::Trace(path.to_owned()), ContentProperties::default());
-        Ok(Self { source, summary, title, skipped: trace.skipped(), limit: None, trace_content })
+        let (source, trace_content) = (Source::Trace(path.to_owned(), *options), ContentProperties::default());
+        Ok(Self { source, summary, title, skipped: trace.skipped(), notices, limit: None, trace_content, speed: 1.0 })
     }
 
     pub fn of_scenario(scenario: Scenario) -> Self {
@@ -69,7 +84,16 @@ impl Workload {
         scenario.ops().for_each(|op| summary.add(&op));
         let title = scenario.name.clone();
         let (source, trace_content) = (Source::Scenario(Box::new(scenario)), ContentProperties::default());
-        Self { source, summary, title, skipped: Skipped::default(), limit: None, trace_content }
+        Self {
+            source,
+            summary,
+            title,
+            skipped: Skipped::default(),
+            notices: Vec::new(),
+            limit: None,
+            trace_content,
+            speed: 1.0,
+        }
     }
 
     /// A scenario with `factor` times the operations and span; a trace as it is.
@@ -77,7 +101,7 @@ impl Workload {
     pub fn scaled(self, factor: u64) -> Self {
         match self.source {
             Source::Scenario(scenario) => Self::of_scenario(scenario.scaled(factor)),
-            Source::Trace(_) => self,
+            Source::Trace(..) => self,
         }
     }
 
@@ -87,6 +111,16 @@ impl Workload {
             self.limit = Some(ops);
             self.summary = Summary::of(self.ops()?)?;
         }
+        Ok(self)
+    }
+
+    /// So many times as fast. For a replay alone: delays and flush intervals of settings do not scale with it.
+    ///
+    /// # Errors
+    /// Whatever its source yields.
+    pub fn at_speed(mut self, factor: f64) -> Result<Self> {
+        self.speed = factor;
+        self.summary = Summary::of(self.ops()?)?;
         Ok(self)
     }
 
@@ -109,31 +143,37 @@ impl Workload {
 
     /// The operations from the beginning.
     pub fn ops(&self) -> Result<Box<dyn Iterator<Item = Result<Op>> + Send>> {
-        Ok(match &self.source {
+        let ops: Box<dyn Iterator<Item = Result<Op>> + Send> = match &self.source {
             Source::Scenario(scenario) => Box::new(scenario.ops().map(Ok)),
-            Source::Trace(path) => {
+            Source::Trace(path, options) => {
                 let mut random = Random::new(ZEROS_SEED);
-                let zeros_of_2_32 = (self.trace_content.zero_share.clamp(0.0, 1.0) * 4_294_967_296.0) as u64;
-                let ops = Trace::open(path)?.map(move |op| {
+                let zero_share = self.trace_content.zero_share;
+                let ops = Trace::open_with(path, options)?.map(move |op| {
                     let op = op?;
-                    let zero = op.kind == OpKind::Write && random.bits() >> 32 < zeros_of_2_32;
+                    let zero = op.kind == OpKind::Write && random.chance(zero_share);
                     Ok(Op { origin: Origin::new(0, zero), ..op })
                 });
                 Box::new(ops.take(self.limit.map_or(usize::MAX, |limit| limit as usize)))
             }
-        })
+        };
+        if self.speed == 1.0 {
+            return Ok(ops);
+        }
+        let speed = self.speed;
+        let faster = move |op: Op| Op { time_ns: (op.time_ns as f64 / speed) as u64, ..op };
+        Ok(Box::new(ops.map(move |op| op.map(faster))))
     }
 
     /// What its author asks; a trace asks nothing.
     pub fn question(&self) -> Option<&str> {
         match &self.source {
             Source::Scenario(scenario) => Some(&scenario.question),
-            Source::Trace(_) => None,
+            Source::Trace(..) => None,
         }
     }
 
     pub fn is_trace(&self) -> bool {
-        matches!(self.source, Source::Trace(_))
+        matches!(self.source, Source::Trace(..))
     }
 
     /// What the data carries that is there before the first operation, and what writes carry unless their stream says
@@ -141,7 +181,7 @@ impl Workload {
     pub fn content(&self) -> ContentProperties {
         match &self.source {
             Source::Scenario(scenario) => scenario.content,
-            Source::Trace(_) => self.trace_content,
+            Source::Trace(..) => self.trace_content,
         }
     }
 
@@ -149,7 +189,7 @@ impl Workload {
     pub fn streams(&self) -> Vec<StreamProperties> {
         match &self.source {
             Source::Scenario(scenario) => scenario.streams(),
-            Source::Trace(_) => vec![StreamProperties { content: self.trace_content, ..StreamProperties::default() }],
+            Source::Trace(..) => vec![StreamProperties { content: self.trace_content, ..StreamProperties::default() }],
         }
     }
 
@@ -157,7 +197,7 @@ impl Workload {
     pub fn prefilled_bytes(&self) -> Option<u64> {
         match &self.source {
             Source::Scenario(scenario) => Some(scenario.prefill.0),
-            Source::Trace(_) => None,
+            Source::Trace(..) => None,
         }
     }
 
@@ -165,7 +205,7 @@ impl Workload {
     pub fn depth(&self) -> usize {
         match &self.source {
             Source::Scenario(scenario) => scenario.depth as usize,
-            Source::Trace(_) => TRACE_DEPTH,
+            Source::Trace(..) => TRACE_DEPTH,
         }
     }
 

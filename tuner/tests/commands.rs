@@ -114,8 +114,22 @@ fn a_dry_run_and_impossible_demands_say_so() {
     let store_arg = store.path().to_str().unwrap();
     let dry = run(home.path(), &[&["sweep", "--test", store_arg, "--dry-run"][..], &TINY].concat());
     assert!(dry.status.success() && stderr(&dry).contains("confirming"), "{}", stderr(&dry));
+    // No time for real runs: a plan has nothing to show, a sweep still has what it simulated.
+    let small = ["--scenario", "discard", "--confirm", "5", "--max-time", "8s", "-o", "small.toml", "--format", "json"];
+    let small = [&["sweep", "--test", store_arg][..], &small, &TINY].concat();
+    let simulated = run(home.path(), &small);
+    let outcome = json(&simulated);
+    assert!(simulated.status.success() && outcome["trust"]["verdict"] == "simulated-only", "{}", stderr(&simulated));
+    assert!(outcome["trust"]["notes"].to_string().contains("is too little"), "{}", outcome["trust"]);
+    std::fs::remove_file(home.path().join("small.toml")).unwrap();
+    let refused = run(home.path(), &[&small[..], &["--dry-run"]].concat());
+    assert!(!refused.status.success() && stderr(&refused).contains("is too little"), "{}", stderr(&refused));
     let none = run(home.path(), &[&["sweep", "--slo", "flush.p99<1us"][..], &TINY].concat());
     assert_eq!(none.status.code(), Some(1), "{}", stderr(&none));
+    let said = String::from_utf8_lossy(&none.stdout).replace("\n       ", " ");
+    assert!(said.contains("5 of 5 configurations break flush.p99<1us: it is"), "{said}");
+    let hasty = run(home.path(), &[&["sweep", "--max-time", "0", "--format", "json"][..], &TINY].concat());
+    assert_eq!(json(&hasty)["run"]["stopped"], "out of time", "{}", stderr(&hasty));
     assert!(names(home.path()).is_empty() && names(store.path()).is_empty());
     for (args, part) in [
         (&["--slo", "flush.p98<1s"][..], "p50"),
@@ -150,7 +164,7 @@ fn a_trace_is_replayed_and_counted() {
     std::fs::write(home.path().join("s3b.toml"), "block-size = \"64k\"\nblock-cache-threads = 4\n").unwrap();
     let store_arg = store.path().to_str().unwrap();
     let args = ["replay", "day", "--config", "s3b.toml", "--test", store_arg, "--format", "json"];
-    for pace in ["trace", "max"] {
+    for pace in ["trace", "max", "closed", "x4"] {
         let output = run(home.path(), &[&args[..], &["--pace", pace]].concat());
         assert!(output.status.success(), "{}", stderr(&output));
         let report = json(&output);
@@ -165,6 +179,97 @@ fn a_trace_is_replayed_and_counted() {
         assert_eq!(report["subject"]["prefilled_blocks"], 16);
         assert!(names(store.path()).is_empty(), "{:?}", names(store.path()));
     }
+}
+
+#[test]
+fn another_pace_is_for_replays_alone() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(home.path().join("day"), trace(300)).unwrap();
+    let args = ["replay", "day", "--test", store.path().to_str().unwrap(), "--format", "json", "--pace"];
+    let paced = |pace: &[&str]| run(home.path(), &[&args[..], pace].concat());
+    let (slow, closed) = (paced(&["x0.5"]), paced(&["closed", "--outstanding", "3"]));
+    // 300 requests, one every 200 us, at half the speed.
+    assert!(json(&slow)["elapsed_s"].as_f64().unwrap() >= 0.1196, "{}", stderr(&slow));
+    assert_eq!(json(&closed)["subject"]["pace"], "closed loop, 3 outstanding");
+    assert!([&slow, &closed].iter().all(|output| stderr(output).contains("nothing about which write delay")));
+    assert!(!stderr(&paced(&["trace"])).contains("write delay"));
+    assert!(stderr(&paced(&["x4", "--outstanding", "3"])).contains("--pace closed"));
+    for (command, pace) in [("sweep", "x2"), ("sweep", "max"), ("check", "x0.5")] {
+        let refused = run(home.path(), &[command, "--trace", "day", "--pace", pace]);
+        let said = stderr(&refused);
+        assert!(refused.status.code() == Some(2) && said.contains("write delay") && said.contains("replay"), "{said}");
+    }
+}
+
+/// What its content does not tell is said the same way to every command that reads a trace.
+#[test]
+fn every_command_that_reads_a_trace_takes_its_format() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(home.path().join("day"), "1,5633898,28,1,7\n".repeat(40)).unwrap();
+    let store_arg = store.path().to_str().unwrap();
+    let vary = ["--vary", "threads=4", "--block-size=64k"];
+    for args in [
+        &["inspect", "day"][..],
+        &["mrc", "day"],
+        &["convert", "day", "day.csv"],
+        &["cost", "day"],
+        &["check", "--trace", "day"],
+        &["replay", "day", "--test", store_arg, "--pace", "max"],
+        &[&["sweep", "--trace", "day"][..], &vary].concat(),
+    ] {
+        let refused = run(home.path(), args);
+        assert!(
+            refused.status.code() == Some(1) && stderr(&refused).contains("--from tencent"),
+            "{args:?}: {}",
+            stderr(&refused)
+        );
+        let read = run(home.path(), &[args, &["--from", "tencent"]].concat());
+        assert!(read.status.success(), "{args:?}: {}", stderr(&read));
+    }
+}
+
+#[test]
+fn a_configuration_is_checked_before_it_is_mounted_with() {
+    let home = tempfile::tempdir().unwrap();
+    let file = "block-size = \"64k\"\nblock-cache-size = \"64m\"\nfuse-threads = 2\ndurability = \"none\"\n";
+    std::fs::write(home.path().join("s3b.toml"), file).unwrap();
+    let args = ["check", "--config", "s3b.toml", "--scenario", "fsync-small"];
+    let output = run(home.path(), &[&args[..], &["--ram", "64m"]].concat());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    for part in [
+        "ok    settings",
+        "WARN  settings           --durability=none",
+        "64m of this machine",
+        "ok    bounds",
+        "PUT per GiB        21,845",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    let slow =
+        run(home.path(), &[&args[..], &["--durability=store", "--slo", "flush.p99<1us", "--format", "json"]].concat());
+    let report = json(&slow);
+    assert_eq!(
+        (slow.status.code(), &report["schema"], &report["verdict"]),
+        (Some(1), &"s3b-tuner.check/1".into(), &"fail".into())
+    );
+    let checks = report["checks"].as_array().unwrap();
+    let broken = checks.iter().find(|check| check["verdict"] == "fail").unwrap();
+    assert!(
+        broken["name"] == "bounds" && broken["found"].as_str().unwrap().contains("flush.p99<1us: it is"),
+        "{broken}"
+    );
+    assert!(report["simulated"]["this"]["flush_p50_ms"].as_f64() > Some(1.0), "{report:#}");
+    // What a mount refuses is the result, and so is what it cannot hold.
+    let refused = run(home.path(), &[&args[..], &["--offline"]].concat());
+    let text = String::from_utf8_lossy(&refused.stdout);
+    assert!(
+        refused.status.code() == Some(1) && text.contains("FAIL  settings") && text.contains("cache file"),
+        "{text}"
+    );
+    std::fs::write(home.path().join("s3b.toml"), "blok-size = 1\n").unwrap();
+    let unknown = json(&run(home.path(), &[&args[..], &["--format", "json"]].concat()));
+    assert!(unknown["checks"][0]["found"].as_str().unwrap().contains("did you mean `block-size`"), "{unknown}");
 }
 
 #[test]
@@ -305,6 +410,55 @@ fn convert_writes_whole_files_and_never_over_others() {
     assert_eq!(names(dir.path()), expected);
 }
 
+/// Whatever a recorder said of its recording is said by what is made of it, and reaches whoever uses it.
+#[test]
+fn what_a_recorder_says_outlives_a_conversion() {
+    use s3b_scenarios::trace::s3bt::{Encoder, EndReason, Frame, Header, Packing, Statement};
+    use s3b_scenarios::{Op, OpKind, Trace};
+    let header = Header { volume_bytes: 1 << 30, block_bytes: 4096, started_unix_ms: 1_800_000_000_000, tick_ns: 1000 };
+    let mut bytes = header.encode();
+    // Nothing for an hour, then five writes, 7 that are missing, five more.
+    for half in 0..2u64 {
+        let mut encoder = Encoder::new(&header);
+        for n in 0..5 {
+            assert!(
+                encoder.push(&Op::new((3600 + half * 60 + n) * 1_000_000_000, OpKind::Write, n << 12, 4096)).is_none()
+            );
+        }
+        bytes.extend(encoder.rest().unwrap().seal(Packing::Zstd));
+        if half == 0 {
+            bytes.extend(Frame::stating(Statement::Dropped(7)).seal(Packing::Plain));
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let whole = Frame::stating(Statement::Ended { reason: EndReason::SizeLimit, ops: 10 }).seal(Packing::Plain);
+    std::fs::write(dir.path().join("whole.s3bt"), [&bytes[..], &whole].concat()).unwrap();
+    std::fs::write(dir.path().join("killed.s3bt"), &bytes).unwrap();
+    for (name, ending, words) in
+        [("whole", Some(EndReason::SizeLimit), "stopped at its size limit"), ("killed", None, "was not ended")]
+    {
+        let (from, to) = (format!("{name}.s3bt"), format!("{name}.2.s3bt"));
+        let output = run(dir.path(), &["convert", &from, &to]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let read = |file: &str| {
+            let mut trace = Trace::open(&dir.path().join(file)).unwrap();
+            let (mut ops, mut dropped) = (Vec::new(), Vec::new());
+            while let Some(op) = trace.next() {
+                ops.push(op.unwrap());
+                dropped.push(trace.skipped().dropped);
+            }
+            (ops, dropped, trace.recording(), trace.first_ns(), trace.ending(), trace.notices())
+        };
+        let original = read(&from);
+        assert_eq!(original.4, ending);
+        assert_eq!(original.3, 3_600_000_000_000);
+        assert_eq!(read(&to), original, "{name}");
+        let inspected = run(dir.path(), &["inspect", &to]);
+        let text = String::from_utf8_lossy(&inspected.stdout);
+        assert!(text.contains(words) && text.contains("dropped 7 operations"), "{text}");
+    }
+}
+
 #[test]
 fn a_workload_is_inspected_without_running_it() {
     let home = tempfile::tempdir().unwrap();
@@ -394,4 +548,48 @@ fn a_bill_is_broken_down_by_a_table_of_ones_own() {
     }
     let nothing = run(home.path(), &["cost"]);
     assert!(!nothing.status.success() && stderr(&nothing).contains("cost oltp"), "{}", stderr(&nothing));
+}
+
+/// A small validation against a directory, its result judged again without running, and what bad input gets.
+#[test]
+fn predictions_are_held_against_real_runs_and_judged_again_from_the_file() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let tuner = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_s3b-tuner"));
+        command.current_dir(home.path()).env("XDG_STATE_HOME", home.path()).arg("validate").args(args);
+        command.output().unwrap()
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let store = store.path().to_str().unwrap();
+    let small = ["--test", store, "--latency", "5ms", "--scenario", "fsync-small"];
+    let vary = ["--vary", "block-size=64k,256k", "--vary", "threads=4"];
+    let with = |more: &[&'static str]| [&small[..], &vary, more].concat();
+    let args = with(&["--configurations", "2", "-o", "r.json"]);
+    let dry = tuner(&[&args[..], &["--dry-run"]].concat());
+    assert!(dry.status.success() && text(&dry.stderr).contains("2 rounds"), "{}", text(&dry.stderr));
+    assert!(std::fs::read_dir(store).unwrap().next().is_none() && !home.path().join("r.json").exists());
+    let ran = tuner(&args);
+    // What a busy machine measures is not for a test to say; how often the store is asked is.
+    assert!(matches!(ran.status.code(), Some(0 | 1)), "{}", text(&ran.stderr));
+    let table = text(&ran.stdout);
+    let puts = table.lines().find(|line| line.starts_with("PUT requests")).unwrap_or_else(|| panic!("{table}"));
+    assert!(puts.ends_with("yes"), "{table}");
+    assert!(table.contains("2 configurations x 1 workloads, 2 whole rounds, 6 real runs"), "{table}");
+    assert!(std::fs::read_dir(store).unwrap().next().is_none(), "nothing is left behind");
+    let again = tuner(&["--from", "r.json"]);
+    assert_eq!((again.status.code(), text(&again.stdout)), (ran.status.code(), table));
+    for (args, part) in [
+        (vec!["--oracles", "x", "--bucket", "b"], "--bucket"),
+        (vec![], "--bucket mybucket"),
+        (vec!["--from", "absent.json"], "absent.json"),
+        (with(&["--configurations", "3"]), "--configurations 3"),
+        (with(&["--configurations", "2", "-o", "no/such/folder.json"]), "no/such/folder.json"),
+    ] {
+        let refused = tuner(&args);
+        assert!(
+            !refused.status.success() && text(&refused.stderr).contains(part),
+            "{args:?}: {}",
+            text(&refused.stderr)
+        );
+    }
 }

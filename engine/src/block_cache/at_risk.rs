@@ -1,6 +1,7 @@
-//! How much a crash would lose: bytes written and not yet stored. For people, never for decisions.
+//! How much a crash would lose at most: bytes written and not yet stored. For people, never for decisions.
 //!
-//! A block counts what was written into it since its last snapshot, at most its size; writes of zeros count nothing.
+//! An upper bound: a block counts what was written into it since its last snapshot, a byte written twice as two, at most
+//! its size. Writes of zeros count nothing, nor do the dirty blocks that a restart found in the cache file.
 
 /// Bytes of all blocks together, and the most there ever were.
 #[derive(Debug, Default)]

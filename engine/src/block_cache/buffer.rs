@@ -1,10 +1,11 @@
-//! Block buffers: one contiguous allocation each, immutable while shared.
+//! Block buffers: contiguous, from a slab or one allocation each, immutable while shared.
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::slab::Slot;
 use crate::payload::{Payload, Source, shared_page};
 
 /// What the buffers of one cache are like.
@@ -17,17 +18,26 @@ pub(crate) struct Form {
 /// The cells of one block: its bytes, or in a weightless volume one for each sector. Clones share; only an unshared
 /// buffer can be written.
 #[derive(Clone)]
-pub(crate) struct Buffer {
-    cells: Arc<[u8]>,
-    payload: Payload,
+pub(crate) enum Buffer {
+    /// Real blocks of the sizes that have slabs.
+    Slot(Slot),
+    Heap(Arc<[u8]>, Payload),
 }
 
 impl Form {
-    /// All zero; large ones come as untouched pages from the kernel.
+    /// All zero; those beyond the slabs' sizes come as untouched pages from the kernel.
     pub(crate) fn zeroed(self) -> Buffer {
+        if let Some(slot) = self.slot(Slot::zeroed) {
+            return slot;
+        }
         let cells = Arc::<[u8]>::new_zeroed_slice(self.payload.cell_count(self.block_size as usize));
         // SAFETY: zero is a valid `u8`.
-        Buffer { cells: unsafe { cells.assume_init() }, payload: self.payload }
+        Buffer::Heap(unsafe { cells.assume_init() }, self.payload)
+    }
+
+    /// Holding anything: for who keeps track of what was written, and shows nothing else.
+    pub(crate) fn arbitrary(self) -> Buffer {
+        self.slot(Slot::arbitrary).unwrap_or_else(|| self.zeroed())
     }
 
     /// A block written whole.
@@ -37,47 +47,71 @@ impl Form {
             Source::Zeros => self.zeroed(),
             Source::Weight(weight) => {
                 let count = self.payload.cell_count(self.block_size as usize);
-                Buffer { cells: std::iter::repeat_n(weight.0, count).collect(), payload: self.payload }
+                Buffer::Heap(std::iter::repeat_n(weight.0, count).collect(), self.payload)
             }
         }
     }
 
     /// A copy of what the layers below hold, to be written later.
     pub(crate) fn holding(self, cells: &[u8]) -> Buffer {
-        Buffer { cells: cells.into(), payload: self.payload }
+        debug_assert_eq!(cells.len(), self.payload.cell_count(self.block_size as usize));
+        self.slot(|_| Slot::copy_of(cells)).unwrap_or_else(|| Buffer::Heap(cells.into(), self.payload))
+    }
+
+    fn slot(self, make: impl FnOnce(usize) -> Option<Slot>) -> Option<Buffer> {
+        match self.payload {
+            Payload::Real => make(self.block_size as usize).map(Buffer::Slot),
+            Payload::Weightless => None,
+        }
     }
 }
 
 impl Buffer {
     pub(crate) fn private_copy(&self) -> Self {
-        Self { cells: (*self.cells).into(), payload: self.payload }
+        match self {
+            Self::Slot(slot) => Self::Slot(slot.private_copy()),
+            Self::Heap(cells, payload) => Self::Heap((**cells).into(), *payload),
+        }
     }
 
     /// Bytes that it stands for.
     pub(crate) fn len(&self) -> usize {
-        self.payload.byte_count(self.cells.len())
+        self.payload().byte_count(self.as_ref().len())
     }
 
     pub(crate) fn payload(&self) -> Payload {
-        self.payload
+        match self {
+            Self::Slot(_) => Payload::Real,
+            Self::Heap(_, payload) => *payload,
+        }
     }
 
     /// The cells that a range of bytes touches.
     pub(crate) fn cells(&self, range: Range<usize>) -> &[u8] {
-        &self.cells[self.payload.cells(range)]
+        &self.as_ref()[self.payload().cells(range)]
     }
 
     /// All cells; `None` while a store, a reply or a reader holds them.
     pub(crate) fn get_mut(&mut self) -> Option<&mut [u8]> {
-        Arc::get_mut(&mut self.cells)
+        match self {
+            Self::Slot(slot) => slot.get_mut(),
+            Self::Heap(cells, _) => Arc::get_mut(cells),
+        }
     }
 
     pub(crate) fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.cells) == 1
+        match self {
+            Self::Slot(slot) => slot.is_unshared(),
+            Self::Heap(cells, _) => Arc::strong_count(cells) == 1,
+        }
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.cells, &other.cells)
+        match (self, other) {
+            (Self::Slot(slot), Self::Slot(other)) => slot.is_same(other),
+            (Self::Heap(cells, _), Self::Heap(other, _)) => Arc::ptr_eq(cells, other),
+            _ => false,
+        }
     }
 
     /// The same cells for the layers below, without a copy.
@@ -88,7 +122,10 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.cells
+        match self {
+            Self::Slot(slot) => slot,
+            Self::Heap(cells, _) => cells,
+        }
     }
 }
 

@@ -33,7 +33,7 @@ impl Base {
     }
 }
 
-/// Sectors written over the base. The buffer is never shared.
+/// Sectors written over the base. The buffer is never shared; outside the mask it holds anything.
 pub(crate) struct Overlay {
     buffer: Buffer,
     mask: SectorMask,
@@ -151,7 +151,7 @@ impl Content {
 
     fn write_overlay(&mut self, form: Form, range: Range<usize>, source: Source<'_>) -> usize {
         let overlay = self.overlay.get_or_insert_with(|| {
-            Box::new(Overlay { buffer: form.zeroed(), mask: SectorMask::empty(form.block_size) })
+            Box::new(Overlay { buffer: form.arbitrary(), mask: SectorMask::empty(form.block_size) })
         });
         let mut copied = range.len();
         for sector in edges(&range).into_iter().flatten() {
@@ -161,7 +161,7 @@ impl Content {
                 let cells = &mut overlay.cells()[form.payload.cells(at.clone())];
                 match &self.base {
                     Base::Memory(base) => cells.copy_from_slice(base.cells(at)),
-                    // A zero base: the sector may hold bytes folded away earlier.
+                    // A zero base: outside the mask the overlay holds anything.
                     _ => cells.fill(0),
                 }
             }

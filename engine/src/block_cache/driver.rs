@@ -215,15 +215,30 @@ impl Shared {
         }
     }
 
+    /// Does what waits for the cache file's disk, also where that disk is only modelled.
+    pub(super) async fn on_file<T: Send + 'static>(
+        &self,
+        file: &Arc<CacheFile>,
+        work: impl FnOnce(&CacheFile) -> T + Send + 'static,
+    ) -> T {
+        let file = file.clone();
+        let timed = move || {
+            let answer = work(&file);
+            (answer, file.done_at())
+        };
+        let (answer, done_at) = self.cpu.block(timed).await;
+        if let Some(at) = done_at {
+            clock::sleep_until(at).await;
+        }
+        answer
+    }
+
     /// Loads an entry's slot; answers whether its task may go on.
     pub(super) async fn load(self: &Arc<Self>, index: u32, index_in_file: u32) -> bool {
         let Some(file) = self.file.clone() else { return false };
-        let (block, block_size) = {
-            let core = self.lock();
-            (core.block_of(index), core.geometry().block_size())
-        };
-        let read = move || slot::read(&file, block, Slot(index_in_file), block_size).map(Base::Memory);
-        let result = self.cpu.block(read).await;
+        let (block, form) = (self.lock().block_of(index), self.form);
+        let read = move |file: &CacheFile| slot::read(file, block, Slot(index_in_file), form).map(Base::Memory);
+        let result = self.on_file(&file, read).await;
         self.step(|core, now| core.loaded(index, index_in_file, result, now))
     }
 

@@ -24,6 +24,7 @@ mod reading;
 mod recency;
 pub mod sectors;
 mod sizing;
+mod slab;
 mod slot;
 mod ticket;
 
@@ -89,7 +90,7 @@ impl BlockCache {
             Some(OpenFile { file, loaded }) => {
                 for block in loaded.blocks {
                     let image = match &block.mask {
-                        Some(_) => Some(slot::read(&file, block.block, block.slot, geometry.block_size())?),
+                        Some(_) => Some(slot::read(&file, block.block, block.slot, core.form())?),
                         None => None,
                     };
                     core.restore(block, image, settings.no_verify || settings.offline);

@@ -54,8 +54,7 @@ async fn carry_all(shared: &Arc<Shared>, file: &Arc<CacheFile>) {
         }
         let durable = shared.lock().wants_durable();
         let changes: Vec<Change> = items.iter().map(|item| item.change.clone()).collect();
-        let target = file.clone();
-        let result = shared.cpu.block(move || target.apply(&changes, durable)).await;
+        let result = shared.on_file(file, move |file| file.apply(&changes, durable)).await;
         if let Err(error) = &result {
             tracing::error!("{error}; going on without the cache file");
         }
@@ -69,8 +68,7 @@ async fn carry_all(shared: &Arc<Shared>, file: &Arc<CacheFile>) {
     }
     // The file keeps undurable records back; a killed process would lose them.
     if shared.lock().wants_sync() {
-        let target = file.clone();
-        let result = shared.cpu.block(move || target.sync()).await;
+        let result = shared.on_file(file, CacheFile::sync).await;
         if let Err(error) = &result {
             tracing::error!("{error}; going on without the cache file");
         }
@@ -106,7 +104,7 @@ async fn gather(shared: &Arc<Shared>, most: usize, held_over: &mut Option<Persis
             break;
         }
         if let Change::Put { data: Some(data), .. } = &item.change {
-            bytes += data.len();
+            bytes += shared.form.payload.byte_count(data.len());
         }
         items.push(item);
     }

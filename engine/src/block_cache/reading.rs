@@ -15,6 +15,10 @@ use crate::error::Result;
 use crate::geometry::Piece;
 use crate::payload::{Payload, Weight, page, shared_page};
 
+/// Of the place where hits are put together. Blocks are aligned too, and copies between places that differ modulo 32 run at
+/// half the speed (AMD Zen 4).
+const ALIGNMENT: usize = 64;
+
 impl BlockCache {
     pub fn try_read<'a>(&self, offset: u64, len: usize, scratch: &'a mut Vec<u8>) -> Option<Result<HitBytes<'a>>> {
         let mut pieces = self.geometry.pieces(offset, len as u64);
@@ -33,10 +37,11 @@ impl BlockCache {
         let payload = self.payload();
         let (start, rounded) = payload.round(offset, len);
         let cells = payload.cell_count(rounded);
-        if scratch.len() < cells {
-            scratch.resize(cells, 0);
+        if scratch.len() < cells + ALIGNMENT {
+            scratch.resize(cells + ALIGNMENT, 0);
         }
-        let out = &mut scratch[..cells];
+        let lead = scratch.as_ptr().align_offset(ALIGNMENT);
+        let out = &mut scratch[lead..lead + cells];
         if !self.copy_pieces(start, rounded, out) {
             return None;
         }

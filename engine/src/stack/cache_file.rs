@@ -8,6 +8,7 @@ use crate::block_cache::{OpenFile, resolve_size};
 use crate::error::{Error, Result};
 use crate::mount_lock::MountLock;
 use crate::object_blocks::{Keys, Naming};
+use crate::payload::Payload;
 use crate::settings::{Durability, Location, Settings};
 
 /// A cache file and what it held, before the mount is sure to happen.
@@ -19,6 +20,7 @@ pub(super) fn open(
     shape: &Shape,
     keys: Option<&Keys>,
     disk: Option<Arc<dyn CacheDisk>>,
+    payload: Payload,
 ) -> Result<Opened> {
     if settings.volume.shared_disk {
         return Ok(None);
@@ -36,7 +38,7 @@ pub(super) fn open(
         hashed_names: shape.naming.hashed(),
     };
     let blocks = resolve_size(&settings.block_cache, shape.geometry, super::machine_memory());
-    let options = OpenOptions { accept_loss: settings.volume.force };
+    let options = OpenOptions { accept_loss: settings.volume.force, payload };
     let (file, loaded) = CacheFile::open(disk, &identity, blocks.total, options)?;
     Ok(Some((Arc::new(file), loaded)))
 }

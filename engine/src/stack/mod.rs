@@ -49,7 +49,7 @@ pub struct Parts {
     /// `None`: built from [`Settings::location`].
     pub backend: Option<Arc<dyn ObjectBackend>>,
     pub cpu: Cpu,
-    /// Weightless: for simulations. Needs a block cache in memory, and a backend that keeps what bodies stand for.
+    /// Weightless: for simulations. Needs a block cache in memory or on a modelled disk, and a backend that keeps what bodies stand for.
     pub payload: Payload,
     /// The encryption password.
     pub password: Option<SecretString>,
@@ -90,7 +90,7 @@ impl Stack {
     /// As [`Stack::open`], with the cache file on this disk instead of at the path the settings name.
     pub async fn open_on(settings: &Settings, parts: Parts, disk: Option<Arc<dyn CacheDisk>>) -> Result<Stack> {
         let stats = Arc::<Stats>::default();
-        check_payload(settings, &parts)?;
+        check_payload(settings, &parts, disk.as_deref())?;
         let keys = derive_keys(settings, parts.password.as_ref())?;
         if settings.block_cache.offline {
             return Self::open_offline(settings, parts, keys, stats, disk).await;
@@ -101,7 +101,9 @@ impl Stack {
         check_block_size(parts.payload, resolved.geometry)?;
         let codec = Codec::new(&settings.codec, resolved.geometry, keys.clone())?.with_payload(parts.payload);
         let shape = Shape { geometry: resolved.geometry, naming: resolved.naming.clone(), is_new: resolved.is_new };
-        let opened = cache_file::open(settings, &shape, keys.as_deref(), disk)?;
+        // What is kept beside the cache file has no place beside a disk that is none.
+        let beside = disk.is_none();
+        let opened = cache_file::open(settings, &shape, keys.as_deref(), disk, parts.payload)?;
         let cached_token = opened.as_ref().map(|(_, loaded)| loaded.token).filter(|token| *token != 0);
         let mut notices = resolved.notices.clone();
         let lock = match settings.location {
@@ -119,7 +121,7 @@ impl Stack {
                 Some(_) => resolve_again(&backend, settings, keys.as_ref(), &resolved).await?,
                 None => resolved,
             };
-            let zeros = ZeroFile::of_mount(settings, &backend, &shape.naming, lock.as_ref());
+            let zeros = ZeroFile::of_mount(settings, &backend, &shape.naming, lock.as_ref()).filter(|_| beside);
             let saved = zeros.as_ref().and_then(|zeros| zeros.take(settings, &resolved));
             let known = if shape.is_new { Known::AllZero } else { saved.map_or(Known::Nothing, Known::Saved) };
             resolved.commit(&backend, zeros.as_ref().map(ZeroFile::session)).await?;
@@ -154,7 +156,8 @@ impl Stack {
         let shape = cache_file::shape(settings, &*disk)?;
         check::speeds(settings, u64::from(shape.geometry.block_size()))?;
         let codec = Codec::new(&settings.codec, shape.geometry, keys.clone())?;
-        let Some((file, mut loaded)) = cache_file::open(settings, &shape, keys.as_deref(), Some(disk))? else {
+        let Some((file, mut loaded)) = cache_file::open(settings, &shape, keys.as_deref(), Some(disk), parts.payload)?
+        else {
             return Err(Error::config("--offline and --shared-disk-mode exclude each other; drop one of them"));
         };
         loaded.notices.push("mounted offline, from the cache file; joining the store when it answers".into());
@@ -230,15 +233,16 @@ impl Stack {
 }
 
 /// What a weightless volume cannot do.
-fn check_payload(settings: &Settings, parts: &Parts) -> Result<()> {
+fn check_payload(settings: &Settings, parts: &Parts, disk: Option<&dyn CacheDisk>) -> Result<()> {
     if parts.payload == Payload::Real {
         return Ok(());
     }
     let cache = &settings.block_cache;
-    if cache.file.is_some() || settings.volume.shared_disk || without_cache(settings) {
+    let real_file = cache.offline || disk.map_or(cache.file.is_some(), |disk| !disk.takes_cells());
+    if real_file || settings.volume.shared_disk || without_cache(settings) {
         return Err(Error::config(
-            "a weightless volume has its blocks in a block cache in memory: no --block-cache-file, no --shared-disk-mode, \
-             no --block-cache-size=0; try --block-cache-size=1000",
+            "a weightless volume has its blocks in a block cache in memory: no --block-cache-file but on a modelled disk, no \
+             --shared-disk-mode, no --block-cache-size=0; try --block-cache-size=1000",
         ));
     }
     if parts.backend.is_none() && settings.location != Location::Memory {
@@ -411,7 +415,7 @@ fn build(
             // Listings cost nothing here.
             zero.survey = SurveyMode::On;
         }
-        let map = Arc::new(ZeroMap::new(store, &zero, known, stats.clone()).with_cpu(parts.cpu.clone()));
+        let map = Arc::new(ZeroMap::new(store, &zero, known, stats.clone()));
         notices.extend(map.start_survey());
         zero_map = Some(map.clone());
         store = map;

@@ -16,6 +16,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::zero_file::ZeroFile;
 use crate::block_cache::disk::CacheFile;
@@ -57,13 +58,23 @@ pub(super) struct Joining {
     /// Our token may lie in the store, although the volume is not joined.
     claimed: AtomicBool,
     state: Mutex<State>,
-    closing: watch::Sender<bool>,
+    /// For those who ask before every request, some of them under the cache's lock.
+    joined: AtomicBool,
+    phase: watch::Sender<Phase>,
 }
 
 enum State {
     Apart,
-    Trying(Attempt),
+    Trying(Attempt, AbortHandle),
     Joined,
+}
+
+/// What others wait for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Apart,
+    Joined,
+    Closing,
 }
 
 type Attempt = Shared<BoxFuture<'static, Result<()>>>;
@@ -82,7 +93,8 @@ impl Joining {
             volume: OnceLock::new(),
             claimed: AtomicBool::new(false),
             state: Mutex::new(State::Apart),
-            closing: watch::Sender::new(false),
+            joined: AtomicBool::new(false),
+            phase: watch::Sender::new(Phase::Apart),
         })
     }
 
@@ -90,7 +102,7 @@ impl Joining {
     /// only must not go on reading them unverified, and others must learn that the volume is taken.
     pub(super) fn start(self: &Arc<Self>, volume: &Arc<Volume>) {
         let _ = self.volume.set(Arc::downgrade(volume));
-        tokio::spawn(keep_trying(Arc::downgrade(self), self.closing.subscribe()));
+        tokio::spawn(keep_trying(Arc::downgrade(self), self.phase.subscribe()));
     }
 
     /// Between attempts that nobody waits for.
@@ -102,14 +114,25 @@ impl Joining {
     }
 
     pub(super) fn is_joined(&self) -> bool {
-        matches!(*self.state.lock(), State::Joined)
+        self.joined.load(Ordering::Acquire)
     }
 
-    /// Waits for as long as a read does.
+    /// Waits for as long as a read does; the attempt goes on without who gave up.
     async fn join(self: &Arc<Self>) -> Result<()> {
+        if self.is_joined() {
+            return Ok(());
+        }
         let start = clock::now();
         let Some((attempt, begun_before)) = self.attempt()? else { return Ok(()) };
-        let error = match attempt.await {
+        let outcome = match self.shore.settings.retry.max_pause {
+            // An attempt is a chain of requests, each of which may take so long.
+            Some(most) if !most.is_zero() => clock::timeout(most, attempt)
+                .await
+                .unwrap_or_else(|| Err(Error::transient("the store does not answer"))),
+            // No patience means one try of each request, and so one attempt.
+            Some(_) | None => attempt.await,
+        };
+        let error = match outcome {
             // Its patience began before ours.
             Err(error) if begun_before && error.is_transient() => error,
             outcome => return outcome,
@@ -130,27 +153,48 @@ impl Joining {
         let mut state = self.state.lock();
         match &*state {
             State::Joined => return Ok(None),
-            State::Trying(attempt) => return Ok(Some((attempt.clone(), true))),
-            State::Apart if *self.closing.borrow() => return Err(closed()),
+            State::Trying(attempt, _) => return Ok(Some((attempt.clone(), true))),
+            State::Apart if *self.phase.borrow() == Phase::Closing => return Err(closed()),
             State::Apart => {}
         }
         let joining = self.clone();
+        let trying = tokio::spawn({
+            let joining = self.clone();
+            async move { joining.try_join().await }
+        });
+        let abort = trying.abort_handle();
+        // In a task around it, so that however it ends the next attempt can begin.
         let task = tokio::spawn(async move {
-            let outcome = joining.try_join().await;
-            *joining.state.lock() = if outcome.is_ok() { State::Joined } else { State::Apart };
+            let outcome = trying.await.unwrap_or_else(|died| match died.is_panic() {
+                true => Err(Error::transient("the attempt to join the store died")),
+                false => Err(closed()),
+            });
+            joining.ended(outcome.is_ok());
             outcome
         });
         // A task ends without an outcome when its runtime does.
         let attempt = task.map(|outcome| outcome.unwrap_or_else(|_| Err(closed()))).boxed().shared();
-        *state = State::Trying(attempt.clone());
+        *state = State::Trying(attempt.clone(), abort);
         Ok(Some((attempt, false)))
     }
 
+    fn ended(&self, joined: bool) {
+        self.joined.store(joined, Ordering::Release);
+        *self.state.lock() = if joined { State::Joined } else { State::Apart };
+        if joined {
+            self.phase.send_if_modified(|phase| {
+                let changed = *phase == Phase::Apart;
+                *phase = if changed { Phase::Joined } else { *phase };
+                changed
+            });
+        }
+    }
+
     async fn try_join(&self) -> Result<()> {
-        let mut closing = self.closing.subscribe();
+        let mut phase = self.phase.subscribe();
         let looked = tokio::select! {
             biased;
-            _ = closing.wait_for(|closing| *closing) => Err(closed()),
+            _ = phase.wait_for(|phase| *phase == Phase::Closing) => Err(closed()),
             looked = self.look() => looked,
         };
         // A close waits for what follows: it must not leave a token behind.
@@ -242,26 +286,32 @@ impl Joining {
         Ok(())
     }
 
-    /// Ends the attempts. What is joined stays so; what is not has no token in the store.
+    /// Ends the attempts, soon: a store that went away meanwhile cannot hold up who has nothing to store. What is joined
+    /// stays so; what is not has no token in the store, unless that stopped answering.
     async fn close(&self) {
-        self.closing.send_replace(true);
+        let patience = RetrySettings::default().longest_backoff;
+        self.phase.send_replace(Phase::Closing);
         let last = match &*self.state.lock() {
-            State::Trying(attempt) => Some(attempt.clone()),
+            State::Trying(attempt, abort) => Some((attempt.clone(), abort.clone())),
             State::Apart | State::Joined => None,
         };
-        if let Some(attempt) = last {
+        if let Some((attempt, abort)) = last
+            && clock::timeout(patience, attempt.clone()).await.is_none()
+        {
+            abort.abort();
             // Its outcome is in the state.
             let _ = attempt.await;
         }
-        if !self.is_joined()
-            && let Err(error) = self.give_back().await
-        {
-            tracing::warn!("{error}; s3b reset-mounted-flag removes the mount token, if there is one");
+        if !self.is_joined() {
+            let silent = || Err(Error::transient("the store does not answer"));
+            if let Err(error) = clock::timeout(patience, self.give_back()).await.unwrap_or_else(silent) {
+                tracing::warn!("{error}; s3b reset-mounted-flag removes the mount token, if there is one");
+            }
         }
     }
 }
 
-async fn keep_trying(joining: Weak<Joining>, mut closing: watch::Receiver<bool>) {
+async fn keep_trying(joining: Weak<Joining>, mut phase: watch::Receiver<Phase>) {
     let mut said = String::new();
     loop {
         let Some(still) = joining.upgrade() else { return };
@@ -279,7 +329,7 @@ async fn keep_trying(joining: Weak<Joining>, mut closing: watch::Receiver<bool>)
         }
         tokio::select! {
             biased;
-            _ = closing.wait_for(|closing| *closing) => return,
+            _ = phase.wait_for(|phase| *phase != Phase::Apart) => return,
             () = clock::sleep(pause) => {}
         }
     }
@@ -335,11 +385,11 @@ impl BlockStore for Joined {
     fn survey(&self, sink: SurveySink) -> BoxFuture<'static, Result<()>> {
         let (joining, below) = (self.joining.clone(), self.below.clone());
         Box::pin(async move {
-            while let Err(error) = joining.join().await {
-                if error.kind() == ErrorKind::Closed {
-                    return Err(error);
-                }
-                clock::sleep(joining.pause()).await;
+            let mut phase = joining.phase.subscribe();
+            // The sender is in `joining`.
+            let _ = phase.wait_for(|phase| *phase != Phase::Apart).await;
+            if !joining.is_joined() {
+                return Err(closed());
             }
             below.survey(sink).await
         })

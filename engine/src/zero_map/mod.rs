@@ -52,7 +52,6 @@ pub use self::saved::SavedMap;
 use self::survey::Plan;
 pub use self::survey::survey_is_too_dear;
 use self::turns::{Begin, Content, End, Grant, Turns};
-use crate::cpu::{Cpu, Work};
 use crate::data::BlockData;
 use crate::error::{Error, Result};
 use crate::etag::ETag;
@@ -80,7 +79,6 @@ struct Inner {
     below: Arc<dyn BlockStore>,
     geometry: Geometry,
     settings: ZeroMapSettings,
-    cpu: Cpu,
     stats: Arc<Stats>,
     /// Read by anyone at any time, changed under `turns`.
     zero: Arc<Bits>,
@@ -137,7 +135,6 @@ impl ZeroMap {
             below,
             geometry,
             settings: settings.clone(),
-            cpu: Cpu::inline(),
             stats,
             turns: Mutex::new(Turns::new(zero.clone())),
             zero,
@@ -150,13 +147,6 @@ impl ZeroMap {
             running: Running::new(),
         };
         Self { inner: Arc::new(inner) }
-    }
-
-    /// With zero tests charged to `cpu`. They are done in place all the same: only those of zero blocks take time.
-    #[must_use]
-    pub fn with_cpu(mut self, cpu: Cpu) -> Self {
-        Arc::get_mut(&mut self.inner).expect("nobody has the new map yet").cpu = cpu;
-        self
     }
 
     /// Starts the background survey if the settings want one and it is worth its price. Answers what the user should
@@ -215,14 +205,11 @@ impl BlockStore for ZeroMap {
         let inner = self.inner.clone();
         Box::pin(async move {
             // Nearly free for other content: the test stops at the first byte that is not zero.
-            let (data, tested) = match data {
-                BlockData::Bytes(bytes) => (BlockData::detect_zero(bytes), true),
-                BlockData::Zero => (BlockData::Zero, false),
+            let data = match data {
+                BlockData::Bytes(bytes) => BlockData::detect_zero(bytes),
+                BlockData::Zero => BlockData::Zero,
             };
             if data.is_known_zero() {
-                if tested {
-                    inner.cpu.charge(Work::ZeroTest, inner.geometry.block_size() as usize).await;
-                }
                 inner.delete(block).await?;
                 return Ok(want_etag.then_some(ETag::ZERO_BLOCK));
             }

@@ -380,6 +380,50 @@ fn closing_offline_with_nothing_to_store_needs_no_store() {
 }
 
 #[test]
+fn closing_offline_waits_a_minute_at_most_for_a_store_that_went_away_while_joining() {
+    let mut waits = 0;
+    // Away again after each number of requests of the first attempt.
+    for cut in 0..100 {
+        let mut rig = offline();
+        rig.settings.retry.max_pause = None;
+        life(async {
+            let open = rig.open().await;
+            open.faults.set_outage(false);
+            clock::sleep(Duration::from_millis(10) * cut).await;
+            open.faults.set_outage(true);
+            // Once joined, a cached block must be verified before it is read, and a close waits as any other mount's does.
+            if clock::timeout(secs(1), open.read(15)).await.is_none() {
+                open.faults.set_outage(false);
+            }
+            let start = clock::now();
+            let closing = clock::timeout(secs(3600), open.stack.close()).await;
+            closing.expect("it hangs").unwrap();
+            let waited = clock::now() - start;
+            assert!(waited <= secs(60), "cut {cut}: {waited:?}");
+            waits += u32::from(waited >= secs(30));
+        });
+    }
+    assert!(waits > 0, "no attempt was caught between looking and having the lock");
+}
+
+#[test]
+fn a_reader_who_waits_for_joining_gives_up_when_his_time_is_over() {
+    // Each request is answered within the patience, the whole attempt is not.
+    let mut rig = offline();
+    rig.settings.retry.max_pause = Some(secs(20));
+    rig.settings.retry.longest_backoff = secs(1);
+    life(async {
+        let open = rig.open().await;
+        open.faults.set_rates(FaultRates { before: 0.95, after: 0.0, stale: 0.0 });
+        open.faults.set_outage(false);
+        let start = clock::now();
+        let answer = open.try_read(0).await;
+        let waited = clock::now() - start;
+        assert!(answer.is_err() && waited <= secs(25), "{waited:?}");
+    });
+}
+
+#[test]
 fn mounting_offline_makes_no_cache_file_and_changes_no_size() {
     let mut rig = offline();
     for (size, block_size) in [(BLOCK * BLOCKS * 2, BLOCK), (BLOCK * BLOCKS, BLOCK * 2)] {

@@ -59,7 +59,7 @@ pub fn request(command: &str, matches: &ArgMatches, read: ReadFile<'_>) -> Resul
     }
     let positionals: Vec<&String> = matches.get_many("positional").into_iter().flatten().collect();
     let mountpoint = place(command, &positionals, &mut request)?;
-    // Nor does the kernel cache what other mounts may change: always in shared-disk mode, until joining in an offline one.
+    // Nor does the kernel cache what other mounts may change: in shared-disk mode, and in one that began offline.
     if request.settings.volume.shared_disk || request.settings.block_cache.offline {
         request.options.direct_io = true;
     }

@@ -69,8 +69,8 @@ impl Intake {
         // Under the lock, so that times never fall.
         let time = clock::now().saturating_duration_since(self.started);
         let time_ns = time.as_secs() * 1_000_000_000 + u64::from(time.subsec_nanos());
-        if state.encoder.push(&Op::new(time_ns, kind, offset, len)) {
-            state.hand_over();
+        if let Some(frame) = state.encoder.push(&Op::new(time_ns, kind, offset, len)) {
+            state.hand_over(frame);
         }
     }
 
@@ -95,19 +95,22 @@ impl Intake {
 
 impl State {
     fn rest(&mut self) -> Batch {
-        Batch { missing: std::mem::take(&mut self.missing), frame: self.encoder.take_frame() }
+        Batch { missing: std::mem::take(&mut self.missing), frame: self.encoder.rest() }
     }
 
-    fn hand_over(&mut self) {
-        let Some(sender) = self.sender.clone() else { return };
-        match sender.try_send(self.rest()) {
-            // Nobody there: the recording has ended.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(batch)) => {
-                self.missing = batch.missing + batch.ops();
-                self.counts.dropped.add(batch.ops());
-            }
-        }
+    fn hand_over(&mut self, frame: Frame) {
+        let batch = Batch { missing: std::mem::take(&mut self.missing), frame: Some(frame) };
+        let refused = match &self.sender {
+            Some(sender) => match sender.try_send(batch) {
+                // Nobody there: the recording has ended.
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(batch)) => batch,
+            },
+            // Closed while this operation came; the writer takes what is missing with the rest.
+            None => batch,
+        };
+        self.missing = refused.missing + refused.ops();
+        self.counts.dropped.add(refused.ops());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use s3b_scenarios::{Op, OpKind, Trace};
 
+use super::writer::RecordFile;
 use super::*;
 
 fn geometry() -> Geometry {
@@ -73,4 +74,47 @@ fn what_a_full_disk_refuses_is_counted() {
     intake.close();
     Writer::new(file, "/dev/full".into(), 64, u64::MAX, counts.clone()).run(&intake, queue);
     assert_eq!((counts.ops.get(), counts.dropped.get(), counts.bytes.get()), (0, 20_000, 64));
+}
+
+/// How far the file was written, and how much of that is on the disk.
+#[derive(Clone, Default)]
+struct Watched(Arc<parking_lot::Mutex<(u64, u64)>>);
+
+impl RecordFile for Watched {
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> std::io::Result<()> {
+        self.0.lock().0 = at + bytes.len() as u64;
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.0.lock().0 = len;
+        Ok(())
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        let mut state = self.0.lock();
+        state.1 = state.0;
+        Ok(())
+    }
+}
+
+#[test]
+fn what_was_written_is_synced_within_a_second_and_not_each_time() {
+    let file = Watched::default();
+    let synced = || file.0.lock().1;
+    let (sender, _queue) = sync_channel(QUEUE);
+    let intake = Intake::new(&Header::default(), sender, Arc::default());
+    let mut writer = Writer::new(file.clone(), "any".into(), 64, u64::MAX, Arc::default());
+    let write = |writer: &mut Writer<Watched>| {
+        intake.push(OpKind::Write, 0, 4096);
+        writer.append(&intake.rest());
+        file.0.lock().0
+    };
+    let start = clock::now();
+    let first = write(&mut writer);
+    writer.sync_if_due(start);
+    assert_eq!(synced(), 0, "not each time");
+    let second = write(&mut writer);
+    writer.sync_if_due(clock::now() + Duration::from_secs(1));
+    assert!(first < second && synced() == second, "{first} {second} {}", synced());
 }

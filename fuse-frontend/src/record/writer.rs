@@ -2,6 +2,9 @@
 //!
 //! What cannot be written is counted, and said in the file as soon as that can be written again: never more often in the
 //! log than once per kind of trouble, and never by an error to anybody who uses the mount.
+//!
+//! Whole frames are synced soon after they are written, but at most once a second: a machine that loses its power loses
+//! the last seconds, and the disk of a busy one has more to do than this.
 
 use std::fs::File;
 use std::io;
@@ -11,17 +14,41 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use s3b_engine::clock;
 use s3b_scenarios::trace::s3bt::{EndReason, Frame, Packing, Statement};
 
 use super::intake::{Batch, Counts, Intake};
 
 /// A frame that is not full after this long is written all the same: a crash costs no more than these seconds.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What was written is synced after so long.
+const SYNC_DELAY: Duration = Duration::from_secs(1);
 /// Room kept for the last words: two statements.
 pub const LAST_WORDS: u64 = 128;
 
-pub struct Writer {
-    file: File,
+/// What a recording is written to.
+pub trait RecordFile {
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+impl RecordFile for File {
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, at)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+}
+
+pub struct Writer<F = File> {
+    file: F,
     path: PathBuf,
     /// Largest size of the file.
     limit: u64,
@@ -29,6 +56,8 @@ pub struct Writer {
     len: u64,
     ops: u64,
     missing: u64,
+    /// When the first of the bytes was written that may not be on the disk yet.
+    unsynced: Option<clock::Instant>,
     /// The last attempt to write failed.
     failing: bool,
     /// What the log was told already.
@@ -38,24 +67,29 @@ pub struct Writer {
 }
 
 /// Whether there is room for more.
-enum Room {
+pub enum Room {
     Left,
     Full,
 }
 
-impl Writer {
+impl<F: RecordFile> Writer<F> {
     /// `file` holds `len` bytes and may grow to `limit`.
-    pub fn new(file: File, path: PathBuf, len: u64, limit: u64, counts: Arc<Counts>) -> Self {
+    pub fn new(file: F, path: PathBuf, len: u64, limit: u64, counts: Arc<Counts>) -> Self {
         counts.bytes.set(len);
-        let (ops, missing, failing, told_of_failure, told_of_missing) = (0, 0, false, false, false);
-        Self { file, path, limit, len, ops, missing, failing, told_of_failure, told_of_missing, counts }
+        let (ops, missing, unsynced, failing, told_of_failure, told_of_missing) = (0, 0, None, false, false, false);
+        Self { file, path, limit, len, ops, missing, unsynced, failing, told_of_failure, told_of_missing, counts }
     }
 
     /// Writes until the intake is closed or the file is full, then the end.
     pub fn run(mut self, intake: &Intake, queue: Receiver<Batch>) {
         loop {
-            let batch = match queue.recv_timeout(LONGEST_WAIT) {
+            let wait = if self.unsynced.is_some() { SYNC_DELAY } else { LONGEST_WAIT };
+            let batch = match queue.recv_timeout(wait) {
                 Ok(batch) => Some(batch),
+                Err(RecvTimeoutError::Timeout) if self.unsynced.is_some() => {
+                    self.sync();
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => intake.waiting(&queue),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
@@ -68,6 +102,7 @@ impl Writer {
                 tracing::warn!("--record={path}: stopped at --record-max-size, {limit} bytes; the mount goes on");
                 return self.end(EndReason::SizeLimit);
             }
+            self.sync_if_due(clock::now());
         }
         match self.append(&intake.rest()) {
             Room::Left => self.end(EndReason::Complete),
@@ -75,7 +110,7 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, batch: &Batch) -> Room {
+    pub fn append(&mut self, batch: &Batch) -> Room {
         if batch.missing > 0 && !self.told_of_missing {
             self.told_of_missing = true;
             tracing::warn!(
@@ -113,9 +148,21 @@ impl Writer {
         let reason = if self.failing { EndReason::WriteFailed } else { reason };
         let mut bytes = self.missing_statement();
         bytes.extend(Frame::stating(Statement::Ended { reason, ops: self.ops }).seal(Packing::Plain));
-        if self.write(&bytes)
-            && let Err(error) = self.file.sync_data()
-        {
+        if self.write(&bytes) {
+            self.sync();
+        }
+    }
+
+    /// Not more often than [`SYNC_DELAY`].
+    pub fn sync_if_due(&mut self, now: clock::Instant) {
+        if self.unsynced.is_some_and(|since| now.saturating_duration_since(since) >= SYNC_DELAY) {
+            self.sync();
+        }
+    }
+
+    fn sync(&mut self) {
+        self.unsynced = None;
+        if let Err(error) = self.file.sync_data() {
             self.complain(&error);
         }
     }
@@ -127,6 +174,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 self.len += bytes.len() as u64;
+                self.unsynced.get_or_insert_with(clock::now);
                 self.counts.bytes.set(self.len);
             }
             Err(error) => {

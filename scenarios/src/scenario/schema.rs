@@ -11,6 +11,7 @@ use crate::period::Period;
 use crate::size::Size;
 
 use super::arrivals::{ArrivalKind, Arrivals};
+use super::estimate::estimate;
 use super::keys;
 use super::raw::{Given, RawArrivalKind, RawArrivals, RawContent, RawPrefill, RawScenario, RawShape, RawStream};
 use super::shape::Shape;
@@ -37,6 +38,8 @@ const SECTOR: u64 = 512;
 /// A gap shorter than this has no meaning on a network.
 const SHORTEST: Period = Period(1000);
 const DAY: Period = Period(24 * Period::HOUR.0);
+/// A scenario that is longer is a slip in a unit, too; 64 bits of nanoseconds end after 584 of them.
+const YEAR: Period = Period(365 * DAY.0);
 
 pub(super) fn parse(origin: &str, text: &str) -> Checked<Scenario> {
     let file = File { origin, text };
@@ -104,12 +107,7 @@ impl File<'_> {
         }
         let repeat = self.whole("repeat", &raw.repeat, 1..=1_000_000)?.unwrap_or(1);
         let phases = self.phases(&raw.phase, &defaults)?;
-        let all = phases.iter().flat_map(|phase| &phase.streams);
-        let ops = all.fold(0u64, |sum, (_, stream)| sum.saturating_add(estimated_ops(stream)));
-        if ops.saturating_mul(repeat) > MAX_OPS {
-            let why = format!("about {} operations; at most {MAX_OPS}, write fewer", ops.saturating_mul(repeat));
-            return Err(self.wrong(raw.repeat.as_ref().map(Spanned::span), why));
-        }
+        refuse_endless(&phases, repeat).map_err(|why| self.wrong(raw.repeat.as_ref().map(Spanned::span), why))?;
         Ok(Scenario {
             name: name.clone(),
             question: raw.question.get_ref().clone(),
@@ -403,6 +401,26 @@ impl File<'_> {
     }
 }
 
+/// What nobody would wait for.
+fn refuse_endless(phases: &[Phase], repeat: u64) -> Result<(), String> {
+    let (mut ops, mut length_ns) = (0u64, 0u64);
+    for phase in phases {
+        let streams = || phase.streams.iter().map(|(_, stream)| estimate(stream));
+        ops = streams().fold(ops, |sum, one| sum.saturating_add(one.ops));
+        // They run side by side.
+        length_ns = length_ns.saturating_add(streams().map(|one| one.length_ns).max().unwrap_or(0));
+    }
+    let (ops, length_ns) = (ops.saturating_mul(repeat), length_ns.saturating_mul(repeat));
+    if ops > MAX_OPS {
+        return Err(format!("about {ops} operations; at most {MAX_OPS}, write fewer"));
+    }
+    if length_ns > YEAR.0 {
+        let days = length_ns / DAY.0;
+        return Err(format!("about {days} days long; at most 365: shorten delays, gaps or durations, or repeat less"));
+    }
+    Ok(())
+}
+
 fn is_on(given: &Given<bool>) -> bool {
     given.as_ref().is_some_and(|given| *given.get_ref())
 }
@@ -423,22 +441,5 @@ fn belongs(key: &str, shape: RawShape) -> bool {
             matches!(shape, Sequential | Strided | Uniform | Zipf | Hotspot | Log | SmallFiles)
         }
         _ => shape != Flush,
-    }
-}
-
-/// Within a factor of a few: enough to find a slip in a unit.
-fn estimated_ops(stream: &Stream) -> u64 {
-    let Stream { shape, area, sizes, arrivals, .. } = stream;
-    match (stream.amount, shape) {
-        (Amount::Requests(requests), _) => requests,
-        (Amount::Bytes(bytes), Shape::SmallFiles { .. }) => bytes / 4096,
-        (Amount::Bytes(bytes), _) => bytes / sizes.smallest(),
-        (Amount::Duration(period), Shape::SmallFiles { files, .. }) => {
-            let pieces = sizes.largest().div_ceil(1 << 20);
-            (period.0 / arrivals.every.0).saturating_mul(files.saturating_mul(pieces).saturating_add(3))
-        }
-        (Amount::Duration(period), _) => period.0 / arrivals.every.0,
-        (Amount::Once, Shape::Discard { gap }) => area.len / (sizes.smallest() + gap),
-        (Amount::Once, _) => 1,
     }
 }

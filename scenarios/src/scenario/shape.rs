@@ -1,5 +1,7 @@
 //! Where the operations of a stream go, and how long they are. Knows offsets and order; never time, never flushes.
 
+use std::sync::Arc;
+
 use crate::op::OpKind;
 use crate::random::{Random, Zipf};
 
@@ -41,7 +43,7 @@ pub(super) struct Places {
     /// Where the current lap of strides began.
     lane: u64,
     run: Run,
-    popular: Option<Popular>,
+    popular: Option<Arc<Popular>>,
     files: Option<SmallFiles>,
 }
 
@@ -59,33 +61,37 @@ struct Run {
 }
 
 impl Places {
-    /// `cursor`: where a shape that goes on begins.
+    /// `kept`: from the round before.
     pub(super) fn new(
         shape: Shape,
         area: Area,
         sizes: Sizes,
         read_percent: u64,
         mut sources: Sources,
-        cursor: Cursor,
+        kept: Kept,
     ) -> Self {
         let popular = match shape {
-            Shape::Zipf { theta, .. } => Some(Popular::new(slots(area, &sizes), theta, &mut sources.popularity)),
+            Shape::Zipf { theta, .. } => Some(
+                kept.popular
+                    .unwrap_or_else(|| Arc::new(Popular::new(slots(area, &sizes), theta, &mut sources.popularity))),
+            ),
             _ => None,
         };
         let files = match shape {
             Shape::SmallFiles { files, flush_each_burst } => {
-                Some(SmallFiles::new(area, files, flush_each_burst, cursor.0, cursor.1))
+                Some(SmallFiles::new(area, files, flush_each_burst, kept.cursor, kept.files))
             }
             _ => None,
         };
-        let cursor = if shape == Shape::Log { cursor.0 } else { 0 };
+        let cursor = if shape == Shape::Log { kept.cursor } else { 0 };
         let run = Run { left: 0, kind: OpKind::Write };
         Self { shape, area, sizes, read_percent, random: sources.places, cursor, lane: 0, run, popular, files }
     }
 
-    /// Where the shape stands, for one that goes on from there.
-    pub(super) fn cursor(&self) -> Cursor {
-        self.files.as_ref().map_or(Cursor(self.cursor, 0), |files| Cursor(files.cursor(), files.made()))
+    /// For the next round.
+    pub(super) fn kept(&self) -> Kept {
+        let (cursor, files) = self.files.as_ref().map_or((self.cursor, 0), |files| (files.cursor(), files.made()));
+        Kept { cursor, files, popular: self.popular.clone() }
     }
 
     /// `endless`: a discard begins again at the end of its area.
@@ -192,9 +198,16 @@ impl Places {
     }
 }
 
-/// Offset of the next append, and how many files were made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cursor(pub u64, pub u64);
+/// What a stream keeps from round to round.
+#[derive(Clone, Default)]
+pub(super) struct Kept {
+    /// Offset of the next append.
+    pub cursor: u64,
+    /// Made so far.
+    pub files: u64,
+    /// Large, and the same in every round.
+    pub popular: Option<Arc<Popular>>,
+}
 
 /// Places of the smallest request, of which there is at least one.
 fn slots(area: Area, sizes: &Sizes) -> u64 {
@@ -202,7 +215,7 @@ fn slots(area: Area, sizes: &Sizes) -> u64 {
 }
 
 /// Popular places, spread over the area: neighbours in rank are not neighbours on disk.
-struct Popular {
+pub(super) struct Popular {
     zipf: Zipf,
     /// The group of places that each rank stands for.
     order: Vec<u32>,
@@ -239,7 +252,7 @@ mod tests {
     fn steps(shape: Shape, area: Area, sizes: &[(u64, u64)], read_percent: u64, count: usize) -> Vec<Step> {
         let sizes = Sizes { weighted: sizes.to_vec() };
         let sources = Sources { places: Random::new(7), popularity: Random::new(8) };
-        let mut places = Places::new(shape, area, sizes, read_percent, sources, Cursor::default());
+        let mut places = Places::new(shape, area, sizes, read_percent, sources, Kept::default());
         std::iter::from_fn(|| places.next(false)).take(count).collect()
     }
 

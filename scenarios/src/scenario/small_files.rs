@@ -4,6 +4,7 @@
 use crate::op::OpKind;
 use crate::random::Random;
 
+use super::estimate::mean;
 use super::step::{Area, Sizes, Step};
 
 /// A file system's block.
@@ -43,6 +44,16 @@ impl SmallFiles {
     /// Longest file in an area of this length.
     pub(super) fn longest_file(area_len: u64) -> u64 {
         area_len - metadata_len(area_len)
+    }
+
+    /// Writes and bytes of a burst, in the mean.
+    pub(super) fn burst(files: u64, sizes: &Sizes) -> (u64, u64) {
+        // To a thousandth: most files are one write.
+        let writes = mean(sizes, |size| size.div_ceil(LONGEST).saturating_mul(1000));
+        let metadata = files / INODES_PER_BLOCK + 3;
+        let bytes = mean(sizes, |size| size.next_multiple_of(BLOCK));
+        let whole = (u128::from(files) * u128::from(writes) / 1000) as u64;
+        (whole.saturating_add(metadata), files.saturating_mul(bytes).saturating_add(metadata * BLOCK))
     }
 
     pub(super) fn new(area: Area, files: u64, flush_each_burst: bool, cursor: u64, made: u64) -> Self {

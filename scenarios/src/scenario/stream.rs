@@ -6,7 +6,7 @@ use crate::period::Period;
 use crate::random::Random;
 
 use super::arrivals::{Arrivals, Gaps};
-use super::shape::{Cursor, Places, Shape, Sources};
+use super::shape::{Kept, Places, Shape, Sources};
 use super::step::{Area, Sizes};
 
 /// How long a stream goes on.
@@ -81,8 +81,6 @@ pub(super) struct StreamOps {
     places: Places,
     gaps: Gaps,
     zeros: Random,
-    /// Of 2^32 writes.
-    zeros_of_2_32: u64,
     first_ns: u64,
     /// Intended start of the next operation, of the last one, and of the next flush by time.
     next_ns: u64,
@@ -100,7 +98,7 @@ pub(super) struct StreamOps {
 
 impl StreamOps {
     /// `seed`: of the scenario. `start_ns`: when the phase starts.
-    pub(super) fn new(stream: &Stream, number: usize, seed: u64, round: u64, start_ns: u64, cursor: Cursor) -> Self {
+    pub(super) fn new(stream: &Stream, number: usize, seed: u64, round: u64, start_ns: u64, kept: Kept) -> Self {
         // A source of its own for each choice: changing one leaves the others as they were.
         let mut random = random_of(seed, number, round);
         let [places, gaps, zeros] = std::array::from_fn(|_| Random::new(random.bits()));
@@ -109,10 +107,9 @@ impl StreamOps {
         let (sizes, shape, area) = (stream.sizes.clone(), stream.shape, stream.area);
         Self {
             number,
-            places: Places::new(shape, area, sizes, stream.read_percent, sources, cursor),
+            places: Places::new(shape, area, sizes, stream.read_percent, sources, kept),
             gaps: stream.arrivals.gaps(gaps),
             zeros,
-            zeros_of_2_32: (stream.properties.content.zero_share * 4_294_967_296.0) as u64,
             first_ns,
             next_ns: first_ns,
             last_ns: first_ns,
@@ -135,11 +132,16 @@ impl StreamOps {
         }
     }
 
-    pub(super) fn cursor(&self) -> Cursor {
-        self.places.cursor()
+    /// For the stream's next round.
+    pub(super) fn kept(&self) -> Kept {
+        self.places.kept()
     }
 
     fn is_through(&self) -> bool {
+        // Time has come to its end: all further operations would fall on this one instant.
+        if self.next_ns == u64::MAX {
+            return true;
+        }
         match self.stream.amount {
             Amount::Requests(requests) => self.requests >= requests,
             Amount::Bytes(bytes) => self.bytes >= bytes,
@@ -174,7 +176,7 @@ impl StreamOps {
     fn request(&mut self) -> Option<Op> {
         let step = self.places.next(self.stream.amount != Amount::Once)?;
         let write = step.kind == OpKind::Write;
-        let zero = write && self.zeros.bits() >> 32 < self.zeros_of_2_32;
+        let zero = write && self.zeros.chance(self.stream.properties.content.zero_share);
         let op = Op {
             flush_before: write && self.stream.flush_before,
             durable: write && self.stream.durable,
@@ -183,7 +185,7 @@ impl StreamOps {
         };
         self.last_ns = self.next_ns;
         self.requests += 1;
-        self.bytes += step.len;
+        self.bytes = self.bytes.saturating_add(step.len);
         self.dirty |= matches!(step.kind, OpKind::Write | OpKind::Discard);
         self.writes_since_flush_point += u64::from(write);
         if write && self.stream.flush.every_writes == Some(self.writes_since_flush_point) {
@@ -253,7 +255,7 @@ mod tests {
 
     /// The times of a stream's operations in ms; flushes negative.
     fn story(stream: &Stream) -> Vec<i64> {
-        let ops = StreamOps::new(stream, 3, 1, 0, 0, Cursor::default());
+        let ops = StreamOps::new(stream, 3, 1, 0, 0, Kept::default());
         let time = |op: Op| if op.kind == OpKind::Flush { -1 } else { 1 } * (op.time_ns / MS) as i64;
         ops.map(time).collect()
     }
@@ -273,12 +275,22 @@ mod tests {
         assert_eq!(story(&stream(Amount::Requests(3), rare)), [5, -6, 15, -16, 25], "only after a write");
     }
 
+    /// Operations that would all fall on the last instant that 64 bits can name.
+    #[test]
+    fn the_end_of_time_ends_a_stream() {
+        for amount in [Amount::Requests(u64::MAX), Amount::Bytes(u64::MAX), Amount::Duration(Period(u64::MAX))] {
+            let stream = stream(amount, FlushPoints { at_end: true, ..FlushPoints::default() });
+            let ops = StreamOps::new(&stream, 3, 1, 0, u64::MAX - 25 * MS, Kept::default());
+            assert_eq!(ops.take(9).count(), 3, "{amount:?}: two writes and a flush");
+        }
+    }
+
     #[test]
     fn writes_are_marked_durable_and_zero_as_often_as_asked() {
         let mut stream = stream(Amount::Requests(8000), FlushPoints::default());
         stream.properties.content.zero_share = 0.25;
         stream.read_percent = 50;
-        let ops: Vec<Op> = StreamOps::new(&stream, 3, 1, 0, 0, Cursor::default()).collect();
+        let ops: Vec<Op> = StreamOps::new(&stream, 3, 1, 0, 0, Kept::default()).collect();
         let writes: Vec<&Op> = ops.iter().filter(|op| op.kind == OpKind::Write).collect();
         let zeros = writes.iter().filter(|op| op.origin.is_zero()).count();
         assert!((900..1100).contains(&zeros), "{zeros} of {} are zero", writes.len());

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::keys::{KEYS, SWITCHES};
+use super::raw::RawStream;
 use super::*;
 use crate::op::OpKind;
 use crate::summary::Summary;
@@ -236,6 +237,84 @@ fn a_wrong_value_is_answered_with_its_line_and_one_that_works() {
     }
     let none = TWO.split("[[phase]]").next().unwrap();
     assert!(Scenario::parse("x", none).unwrap_err().to_string().contains("no [[phase]]"));
+}
+
+/// One stream, with keys of the scenario above it.
+fn one(above: &str, stream: &str) -> Result<Scenario, ScenarioError> {
+    let text = format!("name = \"one\"\nquestion = \"?\"\nspan = \"1024t\"\n{above}\n[[phase]]\n{stream}\n");
+    Scenario::parse("one", &text)
+}
+
+#[test]
+fn what_nobody_would_wait_for_is_refused() {
+    let bursty = |off: &str| format!("arrivals = {{ kind = \"bursty\", rate = 10000, on = \"1s\", off = \"{off}\" }}");
+    let day = "shape = \"uniform\"\nrequest = \"4k\"\nduration = \"24h\"\n";
+    for (above, stream, part) in [
+        ("repeat = 10000", "shape = \"flush\"\ndelay = \"1h\"".to_owned(), "416 days long; at most 365"),
+        ("repeat = 366", day.to_owned() + "arrivals = { kind = \"poisson\", every = \"1h\" }", "days long"),
+        ("", day.to_owned() + &bursty("1s"), "operations; at most"),
+    ] {
+        let message = one(above, &stream).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+    // Silence between bursts makes no operations, and few files are as large as the largest.
+    one("", &(day.to_owned() + &bursty("99s"))).unwrap();
+    let files = "request = [{ size = \"4k\", weight = 9999 }, { size = \"1t\", weight = 1 }]\nduration = \"1h\"\n\
+        shape = \"small-files\"\narrivals = { kind = \"regular\", rate = 1 }";
+    one("", files).unwrap();
+    // A sum of bytes beyond 64 bits.
+    let huge = "shape = \"log\"\nrequest = \"1024t\"\nbytes = \"18446744073709551615\"\n\
+        arrivals = { kind = \"regular\", every = \"1us\" }";
+    assert_eq!(one("", huge).unwrap().ops().take(20_000).count(), 16_384);
+}
+
+/// Their table of places is the dearest thing that a scenario makes.
+#[test]
+fn what_is_popular_is_worked_out_once() {
+    let zipf = "shape = \"zipf\"\nrequest = \"4k\"\nrequests = 3\narrivals = { kind = \"poisson\", rate = 100 }";
+    let mut ops = one("repeat = 3", zipf).unwrap().ops();
+    let mut tables = Vec::new();
+    while ops.next().is_some() {
+        tables.extend(ops.running[0].ops.kept().popular);
+    }
+    assert_eq!(tables.len(), 9);
+    assert!(tables.windows(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1])));
+}
+
+/// The names that serde lists when it is asked for an unknown one.
+fn names_known_at(place: &str) -> Vec<String> {
+    let file = "name = \"x\"\nquestion = \"?\"\nspan = \"1m\"\nTOP\ncontent = { CONTENT }\n[[phase]]\nSTREAM\n\
+        request = [{ size = \"4k\", weight = 3 }, { WEIGHTED }]\narrivals = { kind = \"regular\", ARRIVALS }\n";
+    let text = ["TOP", "CONTENT", "STREAM", "WEIGHTED", "ARRIVALS"]
+        .iter()
+        .fold(file.to_owned(), |text, one| text.replace(one, if *one == place { "zzz = 1" } else { "" }))
+        .replace(", {  }", "")
+        .replace(",  }", " }");
+    let message = Scenario::parse("x", &text).unwrap_err().to_string();
+    assert!(message.contains("unknown field `zzz`"), "{place}: {message}");
+    message.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_that_is_read_is_known_to_errors_and_to_the_check_of_shapes() {
+    let of_streams = names_known_at("STREAM");
+    let mut read: Vec<String> =
+        ["TOP", "CONTENT", "WEIGHTED", "ARRIVALS"].into_iter().flat_map(names_known_at).collect();
+    read.extend(of_streams.iter().cloned());
+    // A request's size is explained and shown with its weight.
+    read.retain(|name| name != "size");
+    let mut known: Vec<String> = KEYS.iter().map(|(key, _)| *key).chain(SWITCHES).map(str::to_owned).collect();
+    for list in [&mut read, &mut known] {
+        list.sort();
+        list.dedup();
+    }
+    assert_eq!(read, known);
+    let stream: RawStream = toml::from_str("").unwrap();
+    let mut placed: Vec<&str> = stream.places().iter().map(|(key, _)| *key).chain(["stream", "shape"]).collect();
+    let mut of_streams: Vec<&str> = of_streams.iter().map(String::as_str).collect();
+    placed.sort_unstable();
+    of_streams.sort_unstable();
+    assert_eq!(placed, of_streams);
 }
 
 #[test]

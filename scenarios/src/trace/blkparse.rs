@@ -2,7 +2,8 @@
 //!
 //! blkparse: `maj,min cpu seq seconds.nanoseconds pid ACTION RWBS [sector + sectors] [process]`;
 //! the tracer: `process-pid [cpu] flags seconds.microseconds: maj,min ACTION RWBS sector + sectors [process]`.
-//! One event stands for a request, as in the binary recording. blkparse's summary at the end is passed over.
+//! One event stands for a request, as in the binary recording. blkparse's summary at the end is passed over; events
+//! that the tracer says it lost are counted.
 
 use super::devices::Devices;
 use super::event::Event;
@@ -78,6 +79,17 @@ impl<'a> Line<'a> {
     }
 }
 
+/// What the tracer writes where its buffer ran over: `CPU:3 [LOST 71 EVENTS]`, without a number where it knows none.
+fn lost_events(line: &[u8]) -> Option<u64> {
+    let line = line.strip_prefix(b"CPU:")?.strip_suffix(b" EVENTS]")?;
+    let at = line.windows(6).position(|part| part == b" [LOST")?;
+    integer("CPU", &line[..at]).ok()?;
+    match line[at + 6..].trim_ascii() {
+        [] => Some(1),
+        number => integer("lost events", number).ok(),
+    }
+}
+
 /// `8,16`
 fn is_device(word: &[u8]) -> bool {
     let mut halves = word.split(|byte| *byte == b',');
@@ -105,6 +117,10 @@ impl LineFormat for Blkparse {
     }
 
     fn parse(&mut self, line: &[u8], skipped: &mut Skipped) -> Result<Option<RawOp>, String> {
+        if let Some(lost) = lost_events(line) {
+            skipped.dropped = skipped.dropped.saturating_add(lost);
+            return Ok(None);
+        }
         let Some(event) = Line::of(line) else {
             let summary = self.begun && (line.starts_with(b"CPU") || line.starts_with(b"Total ("));
             self.in_summary |= summary;
@@ -114,7 +130,8 @@ impl LineFormat for Blkparse {
             }
             return Err(format!("{} is not an event", quoted(line)));
         };
-        self.begun = true;
+        // Several outputs one behind the other are one trace.
+        (self.begun, self.in_summary) = (true, false);
         if event.event() != Some(self.event) {
             return time(event.time, SECOND_NS).map(|_| None);
         }

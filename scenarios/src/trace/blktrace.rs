@@ -17,6 +17,10 @@ use crate::op::OpKind;
 const MAGIC: u32 = 0x6561_7400;
 const RECORD_LEN: usize = 48;
 
+/// In the event's half of the action since Linux 4.14: a cgroup's number is in the payload.
+const FROM_CGROUP: u32 = 1 << 8;
+
+/// In the other half.
 const WRITE: u32 = 1 << 1;
 const FLUSH: u32 = 1 << 2;
 const PASSTHROUGH: u32 = 1 << 9;
@@ -68,7 +72,7 @@ impl CpuFile {
         let word = |at| if swap { u32_at(&raw, at).swap_bytes() } else { u32_at(&raw, at) };
         let half = |at| if swap { u16_at(&raw, at).swap_bytes() } else { u16_at(&raw, at) };
         let action = word(28);
-        let event = match action & 0xffff {
+        let event = match action & 0xffff & !FROM_CGROUP {
             1 => Some(Event::Queued),
             7 => Some(Event::Issued),
             8 => Some(Event::Completed),

@@ -54,7 +54,7 @@ pub enum TraceError {
     )]
     Unknown { path: PathBuf, head: String },
     #[error(
-        "{path}: could be {candidates}; name the one it is, for example {first}", path = path.display(),
+        "{path}: could be {candidates}; name the one it is, for example --from {first}", path = path.display(),
         candidates = candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "),
         first = candidates.first().map_or("csv", |format| format.name())
     )]
@@ -89,7 +89,7 @@ pub struct Skipped {
     pub empty: u64,
     /// Times before their predecessor's, taken as equal to it.
     pub back_in_time: u64,
-    /// Operations that the recorder says it left out.
+    /// Operations that the recorder says it left out; of the kernel's tracer, events, of which an operation has several.
     pub dropped: u64,
 }
 
@@ -104,6 +104,11 @@ trait RawOps: Send {
     /// What the recording says of itself.
     fn recording(&self) -> Option<s3bt::Header> {
         None
+    }
+
+    /// Why the recording ended, known at the end of the trace; nothing: it was cut off.
+    fn ending(&self) -> Option<s3bt::EndReason> {
+        Some(s3bt::EndReason::Complete)
     }
 
     /// What a person should know of how it was recorded; complete at the end.
@@ -234,10 +239,28 @@ impl Trace {
         self.raw.recording()
     }
 
+    /// Why the recording ended; nothing: it was cut off, or is not read to its end.
+    pub fn ending(&self) -> Option<s3bt::EndReason> {
+        self.raw.ending().filter(|_| self.ended)
+    }
+
+    /// When the first operation came by the recording's own count, from which ours starts; 0 before it is read.
+    pub fn first_ns(&self) -> u64 {
+        self.first_ns.unwrap_or(0)
+    }
+
     /// What a person should know of how this was recorded: sentences without a full stop. Complete once the trace is
     /// read to its end.
     pub fn notices(&self) -> Vec<String> {
-        let mut notices = self.raw.notices();
+        let mut notices = Vec::new();
+        match (self.skipped().dropped, self.format) {
+            (0, _) => {}
+            (events, Format::Blkparse(_)) => {
+                notices.push(format!("the tracer lost {events} events; operations are missing"));
+            }
+            (ops, _) => notices.push(format!("the recorder could not keep up and dropped {ops} operations")),
+        }
+        notices.extend(self.raw.notices());
         if !self.format.has_times() {
             notices.push(format!("{} has no times: everything happens at once", self.format));
         }

@@ -88,6 +88,10 @@ impl RawOps for WholeSeconds {
         }
     }
 
+    fn notices(&self) -> Vec<String> {
+        self.raw.notices()
+    }
+
     fn skipped(&self) -> Skipped {
         let raw = self.raw.skipped();
         Skipped { back_in_time: raw.back_in_time + self.back_in_time, ..raw }

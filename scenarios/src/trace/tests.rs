@@ -40,6 +40,7 @@ struct Event {
 
 const EVENT: Event = Event { time_ns: 0, sector: 0, bytes: 0, action: 0, device: 1, pdu: 0 };
 const Q: u32 = 1;
+const FROM_CGROUP: u32 = 1 << 8;
 const READ: u32 = 1 << 16;
 const WRITE: u32 = 1 << 17;
 const FLUSH: u32 = 1 << 18;
@@ -220,6 +221,22 @@ Events (sdb): 9 entries
     );
 }
 
+/// As the kernel writes it where its buffer ran over; it is no summary, and ends no events.
+#[test]
+fn events_that_the_tracer_lost_are_counted() {
+    let event = |time: u32| format!("  a-276 [000] d..1. {time}.000001: 8,52 Q WS {} + 8 [a]\n", time * 8);
+    let text = format!("{}CPU:3 [LOST 71 EVENTS]\n{}CPU:0 [LOST EVENTS]\n{}", event(12), event(13), event(14));
+    let mut trace = Trace::from_bytes(text.clone().into()).unwrap();
+    assert_eq!((trace.by_ref().map(Result::unwrap).count(), trace.skipped().dropped), (3, 72));
+    assert!(trace.notices()[0].contains("lost 72 events"), "{:?}", trace.notices());
+    let message = read((text + "nonsense\n").into()).unwrap_err().to_string();
+    assert!(message.contains("line 6") && message.contains("nonsense"), "{message}");
+    // Two outputs one behind the other: what follows the first summary is looked at again.
+    let blkparse = "8,16 0 1 0.000001000 1 Q W 8 + 8 [a]\nCPU0 (sdb):\n Reads Queued: 0\n";
+    let message = read(format!("{blkparse}{0}nonsense\n", blkparse.lines().next().unwrap().to_owned() + "\n").into());
+    assert!(message.unwrap_err().to_string().contains("line 5"));
+}
+
 #[test]
 fn oracle_general_is_known_by_its_fields() {
     let record = |time: u32, block: u64, next: i64| {
@@ -245,7 +262,7 @@ fn every_name_chooses_its_format() {
 fn either_byte_order_and_any_packing() {
     let events = [
         Event { time_ns: 100, action: 2 | NOTIFY, pdu: 16, ..EVENT },
-        Event { time_ns: 1000, sector: 8, bytes: 4096, action: Q | WRITE | FLUSH, ..EVENT },
+        Event { time_ns: 1000, sector: 8, bytes: 4096, action: Q | WRITE | FLUSH | FROM_CGROUP, pdu: 8, ..EVENT },
         Event { time_ns: 1500, sector: u64::MAX, action: Q | FLUSH, ..EVENT },
         Event { time_ns: 1700, sector: 9, bytes: 512, action: 7 | WRITE, ..EVENT },
         Event { time_ns: 2000, sector: 16, bytes: 8192, action: Q | WRITE | DISCARD, device: 2, ..EVENT },

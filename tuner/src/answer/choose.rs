@@ -32,7 +32,8 @@ pub struct Question<'a> {
     pub tie: f64,
 }
 
-/// The losses of every configuration on every workload, each as a ratio to the best of that workload.
+/// The losses of every configuration on every workload, each as a ratio to the best of that workload: what was measured to
+/// the best measured, what was only simulated to the best simulated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     ratios: Vec<Vec<f64>>,
@@ -42,20 +43,20 @@ pub struct Scores {
 impl Scores {
     /// `f64::INFINITY` for what was not run or is not sound. `usable`: those that count for "the best".
     pub fn new(question: &Question<'_>, usable: &[usize]) -> Self {
-        let loss = |n: usize, workload: usize| {
-            let configuration = &question.configurations[n];
-            let runs =
-                if configuration.measured.is_empty() { &configuration.simulated } else { &configuration.measured };
-            let dollars =
-                |run: &Figures| question.prices.per_month(&run.ledger.store, run.seconds, 0.0, question.reader);
-            let loss = runs.get(workload).map(|run| question.goal.loss(run, dollars(run)));
-            loss.filter(|loss| loss.is_finite()).unwrap_or(f64::INFINITY)
+        let loss = |runs: &[Figures], workload: usize| {
+            let of = |run: &Figures| question.goal.loss(run, question.prices.month_of(run, question.reader));
+            runs.get(workload).map(of).filter(|loss| loss.is_finite()).unwrap_or(f64::INFINITY)
         };
         let mut ratios = vec![Vec::new(); question.configurations.len()];
         for workload in 0..question.weights.len() {
-            let best = usable.iter().map(|n| loss(*n, workload)).fold(f64::INFINITY, f64::min);
-            for (n, row) in ratios.iter_mut().enumerate() {
-                row.push(if best.is_finite() { loss(n, workload) / best } else { f64::INFINITY });
+            let best = |of: fn(&Configuration) -> &[Figures]| {
+                let losses = usable.iter().map(|n| loss(of(&question.configurations[*n]), workload));
+                losses.fold(f64::INFINITY, f64::min)
+            };
+            let (simulated, measured) = (best(|one| &one.simulated), best(|one| &one.measured));
+            for (row, one) in ratios.iter_mut().zip(question.configurations) {
+                let best = if one.measured.is_empty() { simulated } else { measured };
+                row.push(if best.is_finite() { loss(one.runs(), workload) / best } else { f64::INFINITY });
             }
         }
         Self { ratios, weights: question.weights.to_vec() }
@@ -239,5 +240,26 @@ mod tests {
             one.measured = vec![Figures { seconds, ..Figures::default() }];
         }
         assert_eq!(ask(&all, 1).unwrap().recommended, 1);
+    }
+
+    #[test]
+    fn what_was_only_simulated_is_scored_against_simulations() {
+        let mut all = vec![configuration(&["1m", "8"], &[1.0], 1.0, 0), configuration(&["1m", "16"], &[1.2], 1.0, 0)];
+        all[0].measured = vec![Figures { seconds: 3.0, ..Figures::default() }];
+        let question = Question {
+            configurations: &all,
+            weights: &[1.0],
+            goal: GoalKind::Throughput,
+            prices: &PriceTable::standard(),
+            reader: Reader::InRegion,
+            pool: &[0],
+            block_size: Some(0),
+            threads: None,
+            default: None,
+            tie: 1.0,
+        };
+        let (scores, answer) = choose(&question);
+        assert_eq!(answer.unwrap().recommended, 0);
+        assert!(scores.of(0) == 1.0 && (scores.of(1) - 1.2).abs() < 1e-9, "{}", scores.of(1));
     }
 }

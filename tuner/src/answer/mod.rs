@@ -6,6 +6,7 @@
 
 pub mod choose;
 pub mod goal;
+pub mod guard;
 pub mod pareto;
 pub mod reasons;
 pub mod slo;

@@ -10,9 +10,13 @@ pub fn coordinates(configuration: &Configuration) -> [f64; 3] {
     [summary.dollars_per_month, slower, summary.at_risk_bytes as f64]
 }
 
-/// Indices of those that keep the constraints and that none dominates, by dollars.
+/// Indices of those that keep the constraints and that none dominates, by dollars. Where any ran for real, of those that did:
+/// a measurement and a simulation are not compared.
 pub fn front(configurations: &[Configuration]) -> Vec<usize> {
-    let ran = |one: &Configuration| one.breaks.is_empty() && !(one.simulated.is_empty() && one.measured.is_empty());
+    let real = configurations.iter().any(|one| !one.measured.is_empty());
+    let ran = |one: &Configuration| {
+        one.breaks.is_empty() && !if real { one.measured.is_empty() } else { one.simulated.is_empty() }
+    };
     let points: Vec<(usize, [f64; 3])> =
         configurations.iter().enumerate().filter(|(_, one)| ran(one)).map(|(n, one)| (n, coordinates(one))).collect();
     let dominates = |a: &[f64; 3], b: &[f64; 3]| a != b && a.iter().zip(b).all(|(a, b)| a <= b);
@@ -38,5 +42,10 @@ mod tests {
             vec![one(9.0, 10.0, 5), one(5.0, 20.0, 5), one(9.5, 11.0, 5), one(20.0, 50.0, 0), one(1.0, 1.0, 0)];
         all[4].breaks.push("too good".into());
         assert_eq!(front(&all), [1, 0, 3]);
+        // What ran for real is not beaten by what did not.
+        for n in [2, 3] {
+            all[n].measured = vec![Figures::default()];
+        }
+        assert_eq!(front(&all), [2, 3]);
     }
 }

@@ -1,10 +1,13 @@
 //! Why each setting has its value: what the other values would have meant with everything else as recommended.
 
 use super::choose::{COST_TIE, FELT, Scores};
-use crate::outcome::{Axis, Configuration, Figures, Reason};
+use crate::outcome::{Axis, CacheLedger, Configuration, Figures, Reason};
 
 /// PUT counts this near to each other, over delays this far apart, show that something else sets them.
 const SAME_PUTS: f64 = 1.05;
+
+/// From this share of PUTs on, flushes set their rate.
+const MOST_PUTS: f64 = 0.5;
 
 /// A sentence for each axis that has another value to compare with.
 pub fn reasons(configurations: &[Configuration], axes: &[Axis], scores: &Scores, recommended: usize) -> Vec<Reason> {
@@ -20,10 +23,15 @@ pub fn reasons(configurations: &[Configuration], axes: &[Axis], scores: &Scores,
                 format!("{} {}", other.values[place], compared(other, ours, scores.of(*n) / scores.of(recommended)))
             })
             .collect();
-        if axis.name == "block-cache-write-delay" && flushes_set_the_puts(ours, &neighbours, configurations) {
-            parts.push(
-                "flushes, not the write delay, set the PUT rate: the number of PUTs hardly depends on the delay".into(),
-            );
+        match &*axis.name {
+            "block-cache-write-delay" => parts.extend(flush_share(ours.runs()).or_else(|| {
+                flushes_set_the_puts(ours, &neighbours, configurations).then(|| {
+                    "flushes, not the write delay, set the PUT rate: the number of PUTs hardly depends on the delay"
+                        .into()
+                })
+            })),
+            "durability" => parts.extend(fewer_puts(ours, &neighbours, configurations, place)),
+            _ => {}
         }
         if !parts.is_empty() {
             let value = ours.values[place].clone();
@@ -34,8 +42,9 @@ pub fn reasons(configurations: &[Configuration], axes: &[Axis], scores: &Scores,
 }
 
 fn differs_only(other: &Configuration, ours: &Configuration, place: usize) -> bool {
-    let ran = !(other.simulated.is_empty() && other.measured.is_empty());
-    ran && other.values.iter().zip(&ours.values).enumerate().all(|(n, (a, b))| (a == b) != (n == place))
+    // A measurement and a simulation are not compared.
+    let alike = !other.runs().is_empty() && other.measured.is_empty() == ours.measured.is_empty();
+    alike && other.values.iter().zip(&ours.values).enumerate().all(|(n, (a, b))| (a == b) != (n == place))
 }
 
 fn compared(other: &Configuration, ours: &Configuration, score: f64) -> String {
@@ -70,13 +79,37 @@ fn percent(ratio: f64) -> String {
     if ratio < 2.0 { format!("{:.0} %", (ratio - 1.0) * 100.0) } else { format!("{ratio:.1} times") }
 }
 
+fn puts(one: &Configuration) -> f64 {
+    one.runs().iter().map(|run| run.ledger.store.puts).sum::<u64>() as f64
+}
+
+/// Said where most PUTs of these runs were forced by a flush.
+pub fn flush_share(runs: &[Figures]) -> Option<String> {
+    let mut all = CacheLedger::default();
+    for run in runs {
+        let one = run.ledger.cache;
+        all.delay_stores += one.delay_stores;
+        all.flush_stores += one.flush_stores;
+        all.pressure_stores += one.pressure_stores;
+    }
+    let share = all.forced_by_flush().filter(|share| *share >= MOST_PUTS)?;
+    Some(format!(
+        "flushes, not the write delay, set the PUT rate ({:.0} % of PUTs were forced by a flush): a longer write delay changes \
+         little; durability = journal would",
+        share * 100.0
+    ))
+}
+
+/// What flushes that wait for the store cost in PUTs, where another durability was tried.
+fn fewer_puts(ours: &Configuration, neighbours: &[usize], all: &[Configuration], place: usize) -> Option<String> {
+    let told = |one: &Configuration| format!("{} with {}", puts(one), one.values[place]);
+    let others: Vec<String> = neighbours.iter().map(|n| told(&all[*n])).collect();
+    (!others.is_empty()).then(|| format!("PUTs: {}, {}", told(ours), others.join(", ")))
+}
+
 /// Whether delays at least four times apart make no difference to the PUTs although the workload flushes.
 fn flushes_set_the_puts(ours: &Configuration, neighbours: &[usize], configurations: &[Configuration]) -> bool {
-    fn runs(one: &Configuration) -> &[Figures] {
-        if one.measured.is_empty() { &one.simulated } else { &one.measured }
-    }
-    let puts = |one: &Configuration| runs(one).iter().map(|run| run.ledger.store.puts).sum::<u64>() as f64;
-    let flushes: u64 = runs(ours).iter().map(|run| run.ledger.host.flushes).sum();
+    let flushes: u64 = ours.runs().iter().map(|run| run.ledger.host.flushes).sum();
     let near = |n: &usize| {
         let ratio = puts(&configurations[*n]) / puts(ours).max(1.0);
         (1.0 / SAME_PUTS..=SAME_PUTS).contains(&ratio)
@@ -89,7 +122,7 @@ mod tests {
     use super::*;
     use crate::answer::choose::{Question, choose};
     use crate::answer::goal::GoalKind;
-    use crate::outcome::{HostLedger, Ledger, PriceTable, StoreLedger, Summary};
+    use crate::outcome::{Figures, HostLedger, Ledger, PriceTable, StoreLedger, Summary};
     use crate::prices::Reader;
 
     fn configuration(values: [&str; 2], seconds: f64, dollars: f64, puts: u64) -> Configuration {
@@ -101,6 +134,42 @@ mod tests {
             summary: Summary { dollars_per_month: dollars, ..Summary::default() },
             ..Configuration::default()
         }
+    }
+
+    #[test]
+    fn flushes_that_force_most_puts_are_named_with_what_would_help() {
+        let mut all =
+            [configuration(["2s", "store"], 1.0, 10.0, 100), configuration(["5s", "store"], 1.0, 9.0, 90)].to_vec();
+        all.push(configuration(["2s", "journal"], 2.0, 3.0, 30));
+        for one in &mut all[..2] {
+            let cache = &mut one.simulated[0].ledger.cache;
+            (cache.delay_stores, cache.flush_stores) = (17, 83);
+        }
+        let axis = |name: &str| Axis { name: name.into(), title: name.into(), values: vec![] };
+        let question = Question {
+            configurations: &all,
+            weights: &[1.0],
+            goal: GoalKind::Throughput,
+            prices: &PriceTable::standard(),
+            reader: Reader::InRegion,
+            pool: &[0],
+            block_size: None,
+            threads: None,
+            default: None,
+            tie: 1.0,
+        };
+        let (scores, _) = choose(&question);
+        let said = reasons(&all, &[axis("block-cache-write-delay"), axis("durability")], &scores, 0);
+        assert!(
+            said[0].why.ends_with(
+                "set the PUT rate (83 % of PUTs were forced by a flush): a longer write delay changes little; durability = \
+                 journal would"
+            ),
+            "{}",
+            said[0].why
+        );
+        assert!(said[1].why.ends_with("PUTs: 100 with store, 30 with journal"), "{}", said[1].why);
+        assert_eq!(flush_share(&all[2].simulated), None, "nobody counted");
     }
 
     #[test]
@@ -135,6 +204,37 @@ mod tests {
             reasons[1].why,
             "0 is as good; 2s is as good, costs 20 % less and puts more than twice the bytes at risk; flushes, not the \
              write delay, set the PUT rate: the number of PUTs hardly depends on the delay"
+        );
+    }
+
+    #[test]
+    fn what_ran_for_real_is_compared_with_what_ran_for_real() {
+        let mut all = vec![
+            configuration(["256k", "250ms"], 1.0, 10.0, 100),
+            configuration(["64k", "250ms"], 1.5, 10.0, 100),
+            configuration(["1m", "250ms"], 0.5, 10.0, 100),
+        ];
+        for (one, seconds) in all[..2].iter_mut().zip([2.0, 4.0]) {
+            one.measured = vec![Figures { seconds, ..Figures::default() }];
+        }
+        let question = Question {
+            configurations: &all,
+            weights: &[1.0],
+            goal: GoalKind::Throughput,
+            prices: &PriceTable::standard(),
+            reader: Reader::InRegion,
+            pool: &[0, 1],
+            block_size: Some(0),
+            threads: None,
+            default: None,
+            tie: 1.0,
+        };
+        let (scores, answer) = choose(&question);
+        let axes = [Axis { name: "block-size".into(), title: "block-size".into(), values: vec![] }];
+        let reasons = reasons(&all, &axes, &scores, answer.unwrap().recommended);
+        assert_eq!(
+            reasons[0].why, "64k is 2.0 times worse",
+            "not the simulated 1m, which would look four times better"
         );
     }
 }

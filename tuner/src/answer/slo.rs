@@ -120,7 +120,7 @@ impl Constraints {
     /// What a configuration breaks, a phrase each. Uses what was measured where there is any.
     pub fn broken_by(&self, configuration: &Configuration) -> Vec<String> {
         let summary = &configuration.summary;
-        let runs = if configuration.measured.is_empty() { &configuration.simulated } else { &configuration.measured };
+        let runs = configuration.runs();
         let mut broken: Vec<String> =
             runs.iter().flat_map(|figures| self.slos.iter().filter_map(|slo| slo.broken_by(figures))).collect();
         let failed: u64 =

@@ -10,9 +10,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use s3b_scenarios::trace::s3bt::{Header, Packing};
+use s3b_scenarios::trace::s3bt::{EndReason, Header, Packing};
 use s3b_scenarios::trace::write::{OutputFormat, Pack, Packed, TraceWriter, writer};
-use s3b_scenarios::{Summary, Trace};
+use s3b_scenarios::{Op, Summary, Trace};
 use tempfile::NamedTempFile;
 
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
@@ -67,9 +67,14 @@ pub async fn convert(args: &Convert) -> Result<ExitCode> {
     let interrupt = Interrupt::listen();
     let mut line = ProgressLine::open_ended("convert");
     let mut summary = Summary::default();
-    for op in trace.by_ref() {
+    // A recording's times go on counting from when it began, as its header says.
+    let goes_on = format == OutputFormat::S3bt && trace.recording().is_some();
+    let mut missing = 0;
+    while let Some(op) = trace.next() {
         let op = op?;
-        target.write(&op).with_context(writing)?;
+        tell_dropped(&mut *target, &trace, &mut missing).with_context(writing)?;
+        let began_ns = if goes_on { trace.first_ns() } else { 0 };
+        target.write(&Op { time_ns: op.time_ns.saturating_add(began_ns), ..op }).with_context(writing)?;
         summary.add(&op);
         line.step(String::new);
         if summary.ops().is_multiple_of(LOOK_EVERY) && interrupt.is_asked() {
@@ -77,12 +82,21 @@ pub async fn convert(args: &Convert) -> Result<ExitCode> {
         }
     }
     line.finish();
+    tell_dropped(&mut *target, &trace, &mut missing).with_context(writing)?;
     let notices = target.notices();
-    let bytes = end(target, out, args.force).with_context(writing)?;
+    let bytes = end(target, trace.ending(), out, args.force).with_context(writing)?;
     let mut text = told(args, &trace, format, &summary, bytes);
     notices.iter().for_each(|notice| text.push_str(&format!("  {notice}\n")));
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Operations that were found missing since the last look are missing in the same place of the output. Of the kernel's
+/// tracer these are events, which are more: nobody knows how many operations they were.
+fn tell_dropped(target: &mut dyn TraceWriter<Target>, trace: &Trace, told: &mut u64) -> std::io::Result<()> {
+    let dropped = trace.skipped().dropped;
+    let new = dropped - std::mem::replace(told, dropped);
+    if new > 0 { target.dropped(new) } else { Ok(()) }
 }
 
 /// Format and packing by the name of the output.
@@ -112,8 +126,8 @@ fn begin(out: &Path, format: OutputFormat, pack: Pack, header: Header) -> Result
 }
 
 /// Makes the output durable and gives it its name; answers its size.
-fn end(target: Box<dyn TraceWriter<Target>>, out: &Path, force: bool) -> Result<u64> {
-    let mut buffer = target.finish()?.finish()?;
+fn end(target: Box<dyn TraceWriter<Target>>, ending: Option<EndReason>, out: &Path, force: bool) -> Result<u64> {
+    let mut buffer = target.finish(ending)?.finish()?;
     buffer.flush()?;
     let file = buffer.into_inner().map_err(|error| error.into_error())?;
     file.as_file().sync_all()?;

@@ -16,6 +16,7 @@ use crate::output;
 use crate::prices::{Reader, class_warning, rounds_per_month};
 use crate::report::cost::Report;
 use crate::simulate::{self, Job, Tape};
+use crate::trace_options::TraceOptions;
 use crate::workload::Workload;
 
 /// Say what a month costs, line by line, by a dated table of prices
@@ -53,6 +54,8 @@ pub struct Cost {
     /// How the result is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    #[command(flatten)]
+    pub reading: TraceOptions,
 }
 
 /// Of a month.
@@ -116,7 +119,10 @@ pub async fn cost(args: &Cost) -> Result<ExitCode> {
             let job = Job {
                 store: Some(Arc::new(model(&args.model)?)),
                 seed: args.seed,
-                ..Job::new(access.settings.clone(), Arc::new(Tape::of(Workload::load(name)?)?))
+                ..Job::new(
+                    access.settings.clone(),
+                    Arc::new(Tape::of(Workload::load_with(name, &args.reading.options())?)?),
+                )
             };
             let simulated = simulate::run(&job)?;
             if let Some(failure) = &simulated.measured.first_failure {

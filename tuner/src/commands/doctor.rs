@@ -8,14 +8,14 @@ use s3b_engine::settings::Location;
 
 use crate::arguments::Format;
 use crate::connection::Connection;
-use crate::doctor::{Report, Verdict, bucket, directory};
+use crate::doctor::{Report, Verdict, bucket, cache_disk, directory};
 use crate::output;
 use crate::rates;
 
 /// Check a store before trusting a disk to it
 ///
 /// Looks at the bucket's configuration, tries a few requests under a random prefix (deleted afterwards), and measures how
-/// fast this machine hashes, compresses and encrypts. Costs less than a thousandth of a dollar.
+/// fast this machine hashes, compresses and encrypts; with --block-cache-file also the disk it lies on. Costs less than a thousandth of a dollar.
 #[derive(Args)]
 #[command(after_help = DOCTOR_EXAMPLES)]
 pub struct Doctor {
@@ -37,7 +37,7 @@ Exit code: 0 no FAIL, 1 a FAIL or an error, 2 wrong usage.";
 
 pub async fn doctor(args: &Doctor) -> Result<ExitCode> {
     let access = args.connection.resolve()?;
-    let (store, checks) = match &access.settings.location {
+    let (store, mut checks) = match &access.settings.location {
         Location::Bucket(name) => {
             let prefix = &access.settings.volume.prefix;
             (format!("s3://{name}/{prefix}"), bucket::checks(name, &access).await)
@@ -45,6 +45,9 @@ pub async fn doctor(args: &Doctor) -> Result<ExitCode> {
         Location::Directory(path) => (path.display().to_string(), directory::checks(path, &access).await),
         Location::Memory => bail!("doctor needs a store: --bucket mybucket, or --test /mnt/scratch"),
     };
+    if let Some(file) = access.settings.block_cache.file.clone() {
+        checks.push(tokio::task::spawn_blocking(move || cache_disk::check(&file)).await?);
+    }
     let report = Report::new(store, checks, rates::of_this_machine().await?);
     match args.format {
         Format::Text => output::print(&report.text())?,

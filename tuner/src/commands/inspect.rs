@@ -17,6 +17,7 @@ use crate::arguments::{self, TableFormat};
 use crate::output;
 use crate::progress::ProgressLine;
 use crate::report::inspect::Report;
+use crate::trace_options::TraceOptions;
 use crate::workload::Workload;
 
 /// Describe a workload: mix, sizes, rates, working set, sequentiality, reuse, flushes, and what caches and delays would save
@@ -41,6 +42,8 @@ pub struct Inspect {
     /// How the result is printed on stdout
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub format: TableFormat,
+    #[command(flatten)]
+    pub reading: TraceOptions,
 }
 
 const INSPECT_EXAMPLES: &str = "\
@@ -65,7 +68,7 @@ fn nanoseconds(time: Duration) -> u64 {
 /// # Errors
 /// Whatever is wrong with the workload, with the place in it.
 pub async fn inspect(args: &Inspect) -> Result<ExitCode> {
-    let workload = Workload::load(&args.workload)?;
+    let workload = Workload::load_with(&args.workload, &args.reading.options())?;
     let mut sizes = args.block_size.clone();
     sizes.sort_unstable();
     sizes.dedup();
@@ -89,6 +92,7 @@ pub async fn inspect(args: &Inspect) -> Result<ExitCode> {
         windows: &picker.pick(args.seed),
         skipped_records: workload.skipped.other + workload.skipped.empty,
         times_mended: workload.skipped.back_in_time,
+        notices: &workload.notices,
     };
     let text = match args.format {
         TableFormat::Text => report.text(),

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it does with them.
 
+pub mod check;
 pub mod clean;
 pub mod compare;
 pub mod convert;

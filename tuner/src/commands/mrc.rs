@@ -13,6 +13,7 @@ use crate::commands::inspect::pass;
 use crate::output;
 use crate::report::mrc::Report;
 use crate::report::numbers;
+use crate::trace_options::TraceOptions;
 use crate::workload::Workload;
 
 /// Show how many block accesses an LRU cache of each size would miss, for several block sizes
@@ -38,6 +39,8 @@ pub struct Mrc {
     /// How the result is printed on stdout
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub format: TableFormat,
+    #[command(flatten)]
+    pub reading: TraceOptions,
 }
 
 const MRC_EXAMPLES: &str = "\
@@ -49,7 +52,7 @@ Examples:
 /// # Errors
 /// Whatever is wrong with the workload, with the place in it.
 pub async fn mrc(args: &Mrc) -> Result<ExitCode> {
-    let workload = Workload::load(&args.workload)?;
+    let workload = Workload::load_with(&args.workload, &args.reading.options())?;
     let limit = if args.exact { usize::MAX } else { FOLLOWED_BLOCKS };
     let mut sizes = args.block_size.clone();
     sizes.sort_unstable();

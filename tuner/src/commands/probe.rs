@@ -89,7 +89,7 @@ pub async fn probe(args: &Probe) -> Result<ExitCode> {
     if let Location::Bucket(name) = &access.settings.location {
         bucket::warn(name, &access).await?;
     }
-    let Studied { fitted, findings, left } = study.carry_out(&access, &interrupt).await?;
+    let Studied { fitted, findings, left } = study.carry_out(&access, None, &interrupt).await?;
     output::write(&output, &file_text(&fitted, &findings, &study.plan)).context("-o")?;
     output::print(&said(&fitted, &findings, &output))?;
     Ok(if findings.interrupted {

@@ -13,12 +13,14 @@ use crate::arguments::{Format, PaceName};
 use crate::claim::Claim;
 use crate::connection::Connection;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
+use crate::left_out;
 use crate::output;
-use crate::place::{self, Place};
+use crate::place::Place;
 use crate::progress::ProgressLine;
 use crate::replay::Pace;
 use crate::report::replay::{self as report, Subject};
 use crate::run::{self, Run, RunResult};
+use crate::trace_options::TraceOptions;
 use crate::workload::Workload;
 
 /// Run one workload on one configuration and report latencies, requests and cost
@@ -34,24 +36,27 @@ pub struct Replay {
     pub workload: String,
     #[command(flatten)]
     pub connection: Connection,
-    /// When operations start: at the recorded times, or as fast as possible
-    #[arg(long, value_enum, default_value_t = PaceName::Trace)]
+    /// When operations start: `trace`, at their own times; `x2`, twice as fast (x0.1 to x100); `closed`, a number
+    /// outstanding, with the callers' own bounds and pauses; `max`, as fast as the store takes them
+    #[arg(long, value_name = "PACE", default_value_t = PaceName::Trace)]
     pub pace: PaceName,
-    /// With --pace max: operations outstanding (default: the scenario's own, 32 for a trace)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub depth: Option<u16>,
+    /// Operations outstanding with --pace closed (default: the scenario's own, 32 for a trace) or max (default: 256)
+    #[arg(long, alias = "depth", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub outstanding: Option<u16>,
     /// Do not put data in place first: reads of a trace then mostly find nothing
     #[arg(long)]
     pub no_prefill: bool,
     /// How the result is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    #[command(flatten)]
+    pub reading: TraceOptions,
 }
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   s3b-tuner replay random-mix --test /mnt/scratch --pace max
-  s3b-tuner replay vm.vscsi.zst --config s3b.toml --test /mnt/scratch
+  s3b-tuner replay vm.vscsi.zst --config s3b.toml --test /mnt/scratch --pace x2
   s3b-tuner replay disk.blktrace.0 --bucket mybucket --region eu-west-1 --format json > result.json
 
 Any one file of a blktrace recording stands for all of its CPUs.
@@ -62,22 +67,35 @@ Exit code: 0 done, 1 error, 2 wrong usage, 3 done but operations failed, 130 int
 /// The workload ran, but operations failed.
 const EXIT_FAILURES: u8 = 3;
 
+/// With --pace max: more than any mount has threads, and few enough for their data to fit into memory.
+const MAX_OUTSTANDING: usize = 256;
+
+const NOT_SCALED: &str = "note: only the times of the operations change: write delay, cache times and flush intervals are \
+                          not scaled, so this run says nothing about which write delay to choose";
+
 /// The volume's name in its place: there is one.
 const VOLUME: &str = "replay";
 
 pub async fn replay(args: &Replay) -> Result<ExitCode> {
-    let workload = Workload::load(&args.workload)?;
+    let mut workload = Workload::load_with(&args.workload, &args.reading.options())?;
+    if let PaceName::Times(factor) = args.pace {
+        workload = workload.at_speed(factor)?;
+    }
+    if args.outstanding.is_some() && !matches!(args.pace, PaceName::Closed | PaceName::Max) {
+        bail!("--outstanding does nothing at --pace={}, where times decide; add --pace closed", args.pace);
+    }
     let access = args.connection.resolve()?;
     if access.settings.location == Location::Memory {
         bail!("where to? Name a bucket (--bucket mybucket) or an existing directory (--test /mnt/scratch)");
     }
     let (settings, device_starts) = run::fit(&access.settings, &workload)?;
+    if args.pace != PaceName::Trace {
+        eprintln!("{NOT_SCALED}");
+    }
     let interrupt = Interrupt::listen();
     let claim = Claim::new(&access, None).await?;
     let place = &claim.place;
-    if let Some(notice) = place::left_out(&settings) {
-        eprintln!("{notice}");
-    }
+    left_out::left_out(&settings, left_out::Run::Real).iter().for_each(|notice| eprintln!("{notice}"));
     eprintln!("working under {} of {}", place.prefix(), place.describe());
     let result = in_place(args, place, &settings, &workload, device_starts, &interrupt).await;
     let cleaned = claim.end().await;
@@ -117,9 +135,11 @@ async fn in_place(
         }
         prefilled_blocks = run::prefill(place, settings, VOLUME, &blocks, &workload.content(), interrupt).await?;
     }
+    let outstanding = |unless: usize| args.outstanding.map_or(unless, usize::from);
     let pace = match args.pace {
-        PaceName::Trace => Pace::Schedule,
-        PaceName::Max => Pace::Max { outstanding: args.depth.map_or(workload.depth(), usize::from) },
+        PaceName::Trace | PaceName::Times(_) => Pace::Schedule,
+        PaceName::Closed => Pace::Closed { outstanding: outstanding(workload.depth()) },
+        PaceName::Max => Pace::Max { outstanding: outstanding(MAX_OUTSTANDING) },
     };
     let mut line = ProgressLine::counting("replay", workload.summary.ops());
     let mut progress = |_: &Op| line.step(String::new);
@@ -129,9 +149,11 @@ async fn in_place(
     let subject = Subject {
         workload: workload.title.clone(),
         store: place.describe(),
-        pace: match pace {
-            Pace::Schedule => "by its own times".into(),
-            Pace::Max { outstanding } => format!("as fast as possible, {outstanding} outstanding"),
+        pace: match (pace, args.pace) {
+            (Pace::Schedule, PaceName::Times(factor)) => format!("{factor} times as fast as its own times"),
+            (Pace::Schedule, _) => "by its own times".into(),
+            (Pace::Closed { outstanding }, _) => format!("closed loop, {outstanding} outstanding"),
+            (Pace::Max { outstanding }, _) => format!("as fast as possible, {outstanding} outstanding"),
         },
         scheduled: pace == Pace::Schedule,
         block_size,
@@ -141,6 +163,7 @@ async fn in_place(
         prefilled_blocks,
         skipped_records: workload.skipped.other + workload.skipped.empty,
         times_mended: workload.skipped.back_in_time,
+        notices: workload.notices.clone(),
     };
     Ok((subject, result?))
 }

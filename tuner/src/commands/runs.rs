@@ -1,4 +1,4 @@
-//! `s3b-tuner runs`: what was run here, and what it left behind. Only looks.
+//! `s3b-tuner runs`: what was run here, what can be gone on with, and what was left behind. Only looks.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::output;
 use crate::report::table::Table;
 use crate::runs::{self, Found};
 
-/// List the runs of this machine: when, where, how they ended, and objects that they may have left in a store
+/// List the runs of this machine: when, where, how they ended, how to go on, and objects that they may have left
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Runs {
@@ -24,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   s3b-tuner runs
   s3b-tuner clean 3fa1            deletes what that run left
+  s3b-tuner sweep --resume 3fa1   goes on with it; no round is paid twice
 
 The journals are in $XDG_STATE_HOME/s3b/runs, or ~/.local/state/s3b/runs.
 Exit code: 0 done, 1 error, 2 wrong usage.";
@@ -43,6 +44,8 @@ struct Entry {
     started: Option<String>,
     place: Option<String>,
     state: &'static str,
+    /// What to type to go on with it.
+    resume: Option<String>,
     left_objects: u64,
     command: Vec<String>,
 }
@@ -60,12 +63,14 @@ pub fn runs(args: &Runs) -> Result<ExitCode> {
 }
 
 fn entry(run: Found) -> Entry {
+    let resume = run.resuming();
     let description = run.description;
     Entry {
         id: run.id,
         started: description.as_ref().map(|one| one.started.clone()),
         place: description.as_ref().map(|one| one.place.describe()),
         state: run.state.name(),
+        resume,
         left_objects: run.left,
         command: description.map(|one| one.command).unwrap_or_default(),
     }
@@ -83,7 +88,9 @@ fn text(found: &[Found]) -> String {
         };
         table.row(vec![run.id.clone(), started, run.state.name().into(), run.left.to_string(), place]);
     }
+    let resume: String =
+        found.iter().filter_map(|run| Some(format!("to go on with {}: {}\n", run.id, run.resuming()?))).collect();
     let left = found.iter().any(|run| run.left > 0 && run.state != runs::State::Alive);
     let advice = if left { "delete what is left: s3b-tuner clean RUN, or s3b-tuner clean --all\n" } else { "" };
-    format!("{}{advice}", table.render())
+    format!("{}{resume}{advice}", table.render())
 }

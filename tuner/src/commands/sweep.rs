@@ -4,23 +4,26 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use clap::Args;
+use anyhow::{Context, Result, bail};
+use clap::{Args, FromArgMatches};
 use s3b_scenarios::content::ContentProperties;
 
 use crate::answer::goal::GoalKind;
 use crate::answer::slo::{Constraints, Slo};
-use crate::arguments::{self, TableFormat, dollars, duration, latency};
+use crate::arguments::{self, PaceName, TableFormat, dollars, duration, latency, overlaid, own_pace};
+use crate::command_line::{command_line, is_secret};
 use crate::connection::Connection;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::outcome::{Outcome, PriceTable};
 use crate::output;
 use crate::prices::Reader;
 use crate::report::{self, config};
+use crate::runs;
 use crate::sweep::request::Request;
 use crate::sweep::run;
 use crate::sweep::subjects::Chosen;
 use crate::sweep::{show, target};
+use crate::trace_options::TraceOptions;
 
 /// Try many configurations on the same workloads and recommend one, written to s3b.toml
 ///
@@ -75,7 +78,7 @@ pub struct Sweep {
     /// Memory for the cache, such as 2g; also the cache's size unless that is given or varied
     #[arg(long, value_name = "SIZE", value_parser = arguments::bytes, help_heading = "Answer")]
     pub ram: Option<u64>,
-    /// Most dollars a month for requests and transfer
+    /// Most dollars a month for requests, transfer and storage
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, help_heading = "Answer")]
     pub max_monthly_cost: Option<f64>,
 
@@ -86,6 +89,9 @@ pub struct Sweep {
     /// Confirm so many leaders, and the default, on the real store; 0: none
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50), help_heading = "Search")]
     pub confirm: u8,
+    /// Known so that it can be refused with the reason
+    #[arg(long, value_name = "PACE", value_parser = own_pace, hide = true)]
+    pub pace: Option<PaceName>,
     /// Never spend more dollars than this on real runs
     #[arg(long, value_name = "DOLLARS", default_value_t = 0.5, value_parser = dollars, help_heading = "Search")]
     pub max_cost: f64,
@@ -104,6 +110,11 @@ pub struct Sweep {
     /// Show what would be done and what it costs at worst, and stop
     #[arg(long, help_heading = "Search")]
     pub dry_run: bool,
+    /// Go on with a sweep that was interrupted, killed or ran out of time or money (`s3b-tuner runs` lists them). Its own
+    /// arguments are taken again; what is given besides replaces them: --max-cost, --max-time, secrets, outputs. Rounds
+    /// that were run and money that was spent count
+    #[arg(long, value_name = "RUN", help_heading = "Search")]
+    pub resume: Option<String>,
     /// No request to a real store
     #[arg(long, conflicts_with = "real_only", help_heading = "Search")]
     pub sim_only: bool,
@@ -127,6 +138,8 @@ pub struct Sweep {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
     #[command(flatten)]
+    pub reading: TraceOptions,
+    #[command(flatten)]
     pub connection: Connection,
 }
 
@@ -136,6 +149,7 @@ Examples:
   s3b-tuner sweep --trace vm.vscsi.zst --goal cost --slo 'flush.p99<500ms' --html vm.html
   s3b-tuner sweep --latency 5ms --vary block-size=64k..8m:x2 --vary threads=8..64:x2
   s3b-tuner sweep --bucket mybucket --region eu-west-1 --trace vm.vscsi.zst --dry-run
+  s3b-tuner sweep --resume 3fa1                    after an interruption; --max-cost 1 allows more money than before
   s3b-tuner sweep --bucket mybucket --block-size 256k --vary read-ahead=0,4,16 --max-cost 0.20
 
 A block size is recommended only for a bucket or a model of one: on a bare directory (--test DIR without a model) it would
@@ -143,6 +157,8 @@ be a statement about a local disk, and the block size of a volume is permanent.
 Exit code: 0 done, 1 error or no usable configuration, 2 wrong usage, 130 interrupted (what is there is still reported).";
 
 pub async fn sweep(args: &Sweep) -> Result<ExitCode> {
+    let resumed = args.resume.as_deref().map(|id| resumed(id, args)).transpose()?;
+    let args = resumed.as_ref().unwrap_or(args);
     config::check_target(&args.output, args.force)?;
     for (option, path) in [("--save", &args.save), ("--html", &args.html)] {
         path.as_ref().map_or(Ok(()), |path| output::check_parent(option, path))?;
@@ -175,6 +191,37 @@ fn keep(args: &Sweep, outcome: &Outcome) -> Result<()> {
         kept = kept.and(output::write(path, &report::html::render(outcome)));
     }
     kept
+}
+
+/// The arguments that a run was begun with, and those of now on top.
+fn resumed(id: &str, now: &Sweep) -> Result<Sweep> {
+    let found = runs::find(&runs::directory_of_runs()?, id)?;
+    let before =
+        found.description.with_context(|| format!("--resume={id}: its run.json cannot be read; start anew"))?;
+    if before.depends_on.is_empty() {
+        bail!("--resume={id}: that was no sweep on a store; `s3b-tuner runs` says which can be gone on with");
+    }
+    if std::env::current_dir().ok().as_ref() != Some(&before.directory) {
+        bail!("--resume={id}: its arguments may name files where it was begun; type: {}", before.resuming());
+    }
+    let command = Sweep::augment_args(clap::Command::new("sweep").no_binary_name(true));
+    let matches = |words: &[String]| {
+        // After the program's name and `sweep`.
+        let words = words.iter().skip_while(|word| *word != "sweep").skip(1);
+        command.clone().try_get_matches_from(words).with_context(|| format!("--resume={id}: the arguments of that run"))
+    };
+    let (then, typed) = (matches(&before.command)?, matches(&command_line(std::env::args()))?);
+    for flag in command.get_arguments().filter_map(|arg| arg.get_long()).filter(|name| is_secret(name)) {
+        if then.get_raw(flag).is_some() && !now.connection.given.has(flag) {
+            eprintln!("--{flag} was given then; secrets are not kept, so give it again unless the environment has it");
+        }
+    }
+    let words = overlaid(&command, &then, &typed, is_secret);
+    let matches = command.clone().try_get_matches_from(words).with_context(|| format!("--resume={id}"))?;
+    let mut all = Sweep::from_arg_matches(&matches)?;
+    // Secrets are not kept, and are given anew.
+    all.connection.given.extend(now.connection.given.clone());
+    Ok(all)
 }
 
 fn exit_code(outcome: &Outcome) -> ExitCode {
@@ -226,6 +273,7 @@ fn request(args: &Sweep) -> Result<Request> {
             scale: args.scale,
             trace_ops: args.trace_ops,
             content,
+            reading: args.reading.options(),
         },
         target,
         prices,
@@ -247,6 +295,7 @@ fn request(args: &Sweep) -> Result<Request> {
         dry_run: args.dry_run,
         sim_only: args.sim_only,
         real_only: args.real_only,
+        resume: args.resume.clone(),
     })
 }
 

@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::outcome::Outcome;
+use crate::answer::goal::GoalKind;
+use crate::outcome::{Outcome, PriceTable};
 
 /// Why they cannot be compared, a sentence each.
 pub fn differences(base: &Outcome, new: &Outcome, real: bool) -> Vec<String> {
@@ -14,6 +15,7 @@ pub fn differences(base: &Outcome, new: &Outcome, real: bool) -> Vec<String> {
     };
     differ("schema", base.schema.clone(), new.schema.clone());
     let kind = |one: &Outcome| crate::report::words::place(one.place.kind).to_owned();
+    differ("goal", base.goal.name.clone(), new.goal.name.clone());
     differ("kind of place", kind(base), kind(new));
     differ("place", base.place.description.clone(), new.place.description.clone());
     let axes = |one: &Outcome| {
@@ -26,17 +28,55 @@ pub fn differences(base: &Outcome, new: &Outcome, real: bool) -> Vec<String> {
         let all: Vec<String> = one
             .workloads
             .iter()
-            .map(|one| format!("{} ({} operations, {} bytes, {:.3} s)", one.name, one.ops, one.bytes, one.seconds))
+            .map(|one| {
+                format!(
+                    "{} ({} operations, {} bytes, {:.3} s, compressibility {}, zero share {})",
+                    one.name, one.ops, one.bytes, one.seconds, one.compressibility, one.zero_share
+                )
+            })
             .collect();
         all.join(", ")
     };
     differ("workloads", workloads(base), workloads(new));
     differ("seed", base.run.seed.to_string(), new.run.seed.to_string());
+    if real && uses_dollars(&base.goal.name) {
+        // The goal's number has the dollars in it.
+        let prices = |one: &Outcome| format!("{}, {} ({})", one.prices.name, one.prices.dated, digest(&one.prices));
+        differ("prices", prices(base), prices(new));
+    }
+    if let Some((a, b)) = other_settings(base, new) {
+        differ("settings that do not vary", a, b);
+    }
     if !real {
         // The model of a real store is measured anew each time; it decides nothing where real runs are compared.
         differ("model (its hash)", hash(&base.place.model_toml), hash(&new.place.model_toml));
     }
     found
+}
+
+fn uses_dollars(goal: &str) -> bool {
+    [GoalKind::Cost, GoalKind::Balanced].iter().any(|kind| kind.name() == goal)
+}
+
+fn digest(prices: &PriceTable) -> String {
+    hash(&serde_json::to_string(prices).expect("plain data is always JSON"))
+}
+
+/// What the settings of the same configuration differ in; nothing if in nothing. How a store is reached is no setting of
+/// a volume.
+fn other_settings(base: &Outcome, new: &Outcome) -> Option<(String, String)> {
+    fn lines(toml: &str) -> Vec<&str> {
+        let told = |line: &&str| !["#", "base-url", "access-"].iter().any(|start| line.starts_with(start));
+        toml.lines().filter(told).filter(|line| !line.is_empty()).collect()
+    }
+    pairs(base, new).into_iter().find_map(|(b, n)| {
+        let [ours, theirs] = [&base.configurations[b], &new.configurations[n]].map(|one| lines(&one.settings_toml));
+        let only = |these: &[&str], those: &[&str]| {
+            let found: Vec<&str> = these.iter().copied().filter(|line| !those.contains(line)).collect();
+            if found.is_empty() { "nothing else".to_owned() } else { found.join(", ") }
+        };
+        (ours != theirs).then(|| (only(&ours, &theirs), only(&theirs, &ours)))
+    })
 }
 
 fn hash(text: &str) -> String {
@@ -59,7 +99,7 @@ pub fn gaps(base: &Outcome, new: &Outcome, pairs: &[(usize, usize)], real: bool)
     let ran = |b: &usize, n: &usize| {
         let (base, new) = (&base.configurations[*b], &new.configurations[*n]);
         let enough = if real { super::real::rounds(base, new).is_some() } else { !new.simulated.is_empty() };
-        let had = if real { !base.measured_seconds.is_empty() } else { !base.simulated.is_empty() };
+        let had = if real { !base.measured.is_empty() } else { !base.simulated.is_empty() };
         enough || !had
     };
     let missing = pairs.iter().filter(|(b, n)| !ran(b, n)).count();

@@ -60,7 +60,7 @@ pub enum Judged {
 pub struct Change {
     pub configuration: String,
     pub workload: String,
-    /// `seconds`, `read.p99`, `write.p99`, `flush.p99`, `puts`, `gets`, `dollars`; more of it is worse.
+    /// `loss` (the goal's number, of real rounds), `seconds`, `read.p99`, `write.p99`, `flush.p99`, `puts`, `gets`, `dollars`; more of it is worse.
     pub metric: &'static str,
     pub base: f64,
     pub new: f64,

@@ -1,7 +1,9 @@
-//! Seconds of real rounds. Each workload is tested over all configurations, and each configuration over all workloads:
-//! a handful of tests with enough pairs to show something, corrected for their number.
+//! The goal's numbers of real rounds: at a workload's own pace its seconds are the same however slow the disk is. Each
+//! workload is tested over all configurations, and each configuration over all workloads: a handful of tests with enough
+//! pairs to show something, corrected for their number.
 
 use super::{Change, Judged};
+use crate::answer::goal::GoalKind;
 use crate::outcome::{Configuration, Outcome};
 use crate::statistics::{compare_pairs, holm, mean};
 
@@ -12,11 +14,11 @@ const SEED: u64 = 1;
 
 /// How many rounds both have; `None` if there are not two, or another number of them.
 pub fn rounds(base: &Configuration, new: &Configuration) -> Option<usize> {
-    let (ours, theirs) = (base.measured_seconds.len(), new.measured_seconds.len());
+    let (ours, theirs) = (base.measured_losses.len(), new.measured_losses.len());
     (ours == theirs && ours >= 2).then_some(ours)
 }
 
-/// Pairs of seconds of one question.
+/// Pairs of numbers of one question.
 struct Question {
     configuration: String,
     workload: String,
@@ -37,23 +39,25 @@ pub fn changes(base: &Outcome, new: &Outcome, pairs: &[(usize, usize)], threshol
             configuration: String::new(),
             workload: workload.name.clone(),
             base: both()
-                .flat_map(|(one, _)| one.measured_seconds.iter().filter_map(move |r| r.get(n).copied()))
+                .flat_map(|(one, _)| one.measured_losses.iter().filter_map(move |r| r.get(n).copied()))
                 .collect(),
             new: both()
-                .flat_map(|(_, one)| one.measured_seconds.iter().filter_map(move |r| r.get(n).copied()))
+                .flat_map(|(_, one)| one.measured_losses.iter().filter_map(move |r| r.get(n).copied()))
                 .collect(),
         })
         .collect();
     questions.extend(both().map(|(ours, theirs)| Question {
         configuration: ours.values.join(" "),
         workload: String::new(),
-        base: ours.measured_seconds.concat(),
-        new: theirs.measured_seconds.concat(),
+        base: ours.measured_losses.concat(),
+        new: theirs.measured_losses.concat(),
     }));
-    judged(questions, threshold)
+    // The goal of both, or they would not be compared.
+    let metric = if base.goal.name == GoalKind::Throughput.name() { "seconds" } else { "loss" };
+    judged(questions, metric, threshold)
 }
 
-fn judged(questions: Vec<Question>, threshold: f64) -> Vec<Change> {
+fn judged(questions: Vec<Question>, metric: &'static str, threshold: f64) -> Vec<Change> {
     let asked: Vec<_> =
         questions.into_iter().filter_map(|q| compare_pairs(&q.base, &q.new, SEED).map(|found| (q, found))).collect();
     let p = holm(&asked.iter().map(|(_, found)| found.p).collect::<Vec<_>>());
@@ -69,7 +73,7 @@ fn judged(questions: Vec<Question>, threshold: f64) -> Vec<Change> {
         Change {
             configuration: question.configuration,
             workload: question.workload,
-            metric: "seconds",
+            metric,
             base: mean(&question.base),
             new: mean(&question.new),
             ratio: Some(ratio.value),

@@ -42,7 +42,7 @@ fn row(one: &Change) -> Vec<String> {
     let show: fn(f64) -> String = match one.metric {
         "seconds" => seconds,
         "dollars" => monthly,
-        "puts" | "gets" => whole,
+        "puts" | "gets" | "loss" => whole,
         _ => ms,
     };
     let all = |name: &str| if name.is_empty() { "all".to_owned() } else { plain(name) };

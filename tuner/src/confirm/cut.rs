@@ -204,7 +204,7 @@ mod tests {
             }
         }
         let tape = Arc::new(Tape::of_ops("t", ops, Found::WhatIsRead));
-        Case { workload: 0, tape, pace: Pace::Schedule, weight: 1.0, expected_seconds }
+        Case { workload: 0, tape, pace: Pace::Schedule, weight: 1.0, expected_seconds, budget_seconds: None }
     }
 
     fn candidates() -> Vec<Candidate> {

@@ -1,10 +1,10 @@
 //! What rounds say: the best, how it differs from the others, and whether more rounds could change that. Pure.
 
 use super::pool::{Part, pool};
-use super::{Plan, Round};
+use super::{Plan, Round, Wanted};
 use crate::answer::choose::FELT;
 use crate::outcome::{Difference, Figures};
-use crate::statistics::{compare_pairs, holm, mean, quantile};
+use crate::statistics::{compare_pairs, holm, quantile};
 
 /// Fewer rounds decide nothing.
 pub(super) const LEAST_ROUNDS: usize = 3;
@@ -25,19 +25,21 @@ pub(super) fn figures(plan: &Plan, rounds: &[&Round], slot: usize) -> Vec<Figure
                 at_risk_bytes: run.at_risk_bytes,
             })
             .collect();
-        pool(&parts, rounds.len() as u32, case.pace, plan.idle_seconds[number])
+        let predicted = &plan.predicted[if slot + 1 == plan.slots() { 0 } else { slot }];
+        let pooled = pool(&parts, rounds.len() as u32, case.pace, plan.idle_seconds[number]);
+        Figures { stored_bytes: predicted[number].stored_bytes, ..pooled }
     };
     plan.wanted.cases.iter().enumerate().map(of_case).collect()
 }
 
+/// The goal's loss of one case.
+pub(super) fn loss_of(wanted: &Wanted, one: &Figures) -> f64 {
+    wanted.goal.loss(one, wanted.prices.month_of(one, wanted.reader))
+}
+
 /// The goal's loss of each case.
 pub(super) fn losses(plan: &Plan, figures: &[Figures]) -> Vec<f64> {
-    let wanted = &plan.wanted;
-    let loss = |one: &Figures| {
-        let dollars = wanted.prices.per_month(&one.ledger.store, one.seconds, 0.0, wanted.reader);
-        wanted.goal.loss(one, dollars)
-    };
-    figures.iter().map(loss).collect()
+    figures.iter().map(|one| loss_of(&plan.wanted, one)).collect()
 }
 
 /// One number for a slot in one round: the geometric mean over the cases by their weights.
@@ -45,13 +47,6 @@ pub(super) fn loss(plan: &Plan, round: &Round, slot: usize) -> f64 {
     let of_cases = losses(plan, &figures(plan, &[round], slot));
     let logs = of_cases.iter().zip(&plan.wanted.cases).map(|(loss, case)| loss.max(1e-12).ln() * case.weight);
     logs.sum::<f64>().exp()
-}
-
-/// The best by its mean over the rounds; of equals the first, which was expected to be.
-pub(super) fn best(losses: &[Vec<f64>]) -> Option<usize> {
-    let score = |rounds: &Vec<f64>| mean(&rounds.iter().map(|loss| loss.ln()).collect::<Vec<_>>());
-    let scored = losses.iter().enumerate().filter(|(_, rounds)| !rounds.is_empty());
-    scored.min_by(|(_, a), (_, b)| score(a).total_cmp(&score(b))).map(|(place, _)| place)
 }
 
 /// The others against `best`; `other` is the place among the candidates. Empty with fewer than two rounds.
@@ -70,9 +65,10 @@ pub(super) fn differences(losses: &[Vec<f64>], best: usize, seed: u64) -> Vec<Di
     compared.iter().zip(corrected).map(difference).collect()
 }
 
-/// Whether every other is surely worse than the best, or so near that it does not matter which is chosen.
-pub(super) fn is_decided(losses: &[Vec<f64>], seed: u64) -> bool {
-    let Some(best) = best(losses).filter(|best| losses[*best].len() >= LEAST_ROUNDS) else { return false };
+/// Whether every other is surely worse than the one to be recommended, or so near that it does not matter. What was
+/// chosen for another reason than its mean, such as the worst case of its block size, is never decided early.
+pub(super) fn is_decided(losses: &[Vec<f64>], best: Option<usize>, seed: u64) -> bool {
+    let Some(best) = best.filter(|best| losses[*best].len() >= LEAST_ROUNDS) else { return false };
     let settled = |one: &Difference| {
         let worse = one.p < SIGNIFICANT && one.ratio > 1.0;
         let alike = one.low > 1.0 / FELT && one.high < FELT;
@@ -100,20 +96,19 @@ mod tests {
     fn it_is_over_when_the_rest_is_worse_or_alike() {
         let steady = |loss: f64| vec![loss; 8];
         // 2 of 256 patterns: p = 0.0078, for three comparisons 0.023.
-        assert!(is_decided(&[steady(1.0), steady(1.2), steady(1.01), steady(2.0)], 1));
-        assert!(is_decided(&[vec![1.0; 3], vec![1.01; 3]], 1), "nobody feels one in a hundred");
-        assert!(!is_decided(&[vec![1.0; 3], vec![1.2; 3]], 1), "three rounds prove no difference");
-        assert!(!is_decided(&[vec![1.0; 2], vec![1.0; 2]], 1));
+        let first = |losses: &[Vec<f64>]| is_decided(losses, Some(0), 1);
+        assert!(first(&[steady(1.0), steady(1.2), steady(1.01), steady(2.0)]));
+        assert!(first(&[vec![1.0; 3], vec![1.01; 3]]), "nobody feels one in a hundred");
+        assert!(!first(&[vec![1.0; 3], vec![1.2; 3]]), "three rounds prove no difference");
+        assert!(!first(&[vec![1.0; 2], vec![1.0; 2]]));
+        assert!(!first(&[steady(1.2), steady(1.0)]), "another has the better mean");
         let wild = vec![0.5, 2.0, 0.7, 1.5, 0.6, 1.8, 1.0, 1.1];
-        assert!(!is_decided(&[steady(1.0), wild], 1));
-        assert!(!is_decided(&[vec![], vec![]], 1));
+        assert!(!first(&[steady(1.0), wild]));
+        assert!(!first(&[vec![], vec![]]) && !is_decided(&[steady(1.0)], None, 1));
     }
 
     #[test]
-    fn the_best_is_the_lowest_and_of_equals_the_expected_one() {
-        assert_eq!(best(&[vec![2.0, 2.0], vec![1.0, 1.0], vec![1.0, 1.0]]), Some(1));
-        assert_eq!(best(&[vec![1.0], vec![1.0]]), Some(0));
-        assert_eq!(best(&[vec![], vec![]]), None);
+    fn differences_are_those_of_the_others() {
         let found = differences(&[vec![2.0, 2.0], vec![1.0, 1.0]], 1, 1);
         assert!(found.len() == 1 && found[0].other == 0 && (found[0].ratio - 2.0).abs() < 1e-9);
     }

@@ -3,9 +3,10 @@
 //! A figure is met when it is off by no more than the larger of the model's own bound and what two runs of one
 //! configuration differ by, or when the prediction lies inside the interval of what was measured.
 
-use super::{Confirmed, Plan, decide};
+use super::{Confirmed, Plan, Wanted, decide};
 use crate::answer::goal::P99_SAMPLES;
 use crate::outcome::{Confirmation, Figures, KindFigures, Trust, Verdict};
+use crate::simulate::Pace;
 use crate::statistics::{interval, median, separable_tau_b};
 
 /// What a model promises of each kind of figure, as a share.
@@ -34,7 +35,7 @@ pub struct Judged {
 
 struct Metric {
     name: &'static str,
-    of: fn(&Figures) -> Option<f64>,
+    of: fn(&Wanted, &Figures) -> Option<f64>,
     bound: f64,
     /// Differences up to this are none.
     absolute: f64,
@@ -42,27 +43,39 @@ struct Metric {
     is_time: bool,
 }
 
-const METRICS: [Metric; 8] = [
-    Metric { name: "seconds", of: |one| Some(one.seconds), bound: SECONDS_BOUND, absolute: 0.005, is_time: true },
-    Metric { name: "read.p50", of: |one| p50(&one.read), bound: P50_BOUND, absolute: UNFELT_MS, is_time: true },
-    Metric { name: "read.p99", of: |one| p99(&one.read), bound: P99_BOUND, absolute: UNFELT_MS, is_time: true },
-    Metric { name: "flush.p50", of: |one| p50(&one.flush), bound: P50_BOUND, absolute: UNFELT_MS, is_time: true },
-    Metric { name: "flush.p99", of: |one| p99(&one.flush), bound: P99_BOUND, absolute: UNFELT_MS, is_time: true },
+/// Of workloads that run as fast as they can.
+const SECONDS: &str = "seconds";
+/// Of workloads that run by their own times, which take as long however slow the store is.
+const LOSS: &str = "loss";
+
+const METRICS: [Metric; 9] = [
+    Metric { name: SECONDS, of: |_, one| Some(one.seconds), bound: SECONDS_BOUND, absolute: 0.005, is_time: true },
+    Metric {
+        name: LOSS,
+        of: |wanted, one| Some(decide::loss_of(wanted, one)),
+        bound: P99_BOUND,
+        absolute: 0.0,
+        is_time: true,
+    },
+    Metric { name: "read.p50", of: |_, one| p50(&one.read), bound: P50_BOUND, absolute: UNFELT_MS, is_time: true },
+    Metric { name: "read.p99", of: |_, one| p99(&one.read), bound: P99_BOUND, absolute: UNFELT_MS, is_time: true },
+    Metric { name: "flush.p50", of: |_, one| p50(&one.flush), bound: P50_BOUND, absolute: UNFELT_MS, is_time: true },
+    Metric { name: "flush.p99", of: |_, one| p99(&one.flush), bound: P99_BOUND, absolute: UNFELT_MS, is_time: true },
     Metric {
         name: "puts",
-        of: |one| Some(one.ledger.store.puts as f64),
+        of: |_, one| Some(one.ledger.store.puts as f64),
         bound: REQUESTS_BOUND,
         absolute: FEW_REQUESTS,
         is_time: false,
     },
     Metric {
         name: "gets",
-        of: |one| Some(one.ledger.store.gets as f64),
+        of: |_, one| Some(one.ledger.store.gets as f64),
         bound: REQUESTS_BOUND,
         absolute: FEW_REQUESTS,
         is_time: false,
     },
-    Metric { name: "hit ratio", of: hit_ratio, bound: 0.0, absolute: HIT_RATIO_BOUND, is_time: false },
+    Metric { name: "hit ratio", of: |_, one| hit_ratio(one), bound: 0.0, absolute: HIT_RATIO_BOUND, is_time: false },
 ];
 
 fn p50(kind: &KindFigures) -> Option<f64> {
@@ -101,12 +114,13 @@ pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
     let twin: Vec<Vec<Figures>> =
         chosen.iter().map(|round| decide::figures(plan, &[round], plan.slots() - 1)).collect();
     for metric in METRICS.iter().filter(|metric| modelled || !metric.is_time) {
-        for case in 0..plan.wanted.cases.len() {
-            let noise = noise(metric, case, &by_round[0], &twin);
+        for case in (0..plan.wanted.cases.len()).filter(|case| suits(metric, plan.wanted.cases[*case].pace)) {
+            let of = |figures: &[Figures]| (metric.of)(&plan.wanted, &figures[case]);
+            let noise = noise(&of, &by_round[0], &twin);
             let rows = (0..by_round.len()).filter_map(|slot| {
-                let predicted = (metric.of)(&plan.predicted[slot][case])?;
-                let measured = (metric.of)(&confirmed.measured[slot][case])?;
-                let values: Vec<f64> = by_round[slot].iter().filter_map(|cases| (metric.of)(&cases[case])).collect();
+                let predicted = of(&plan.predicted[slot])?;
+                let measured = of(&confirmed.measured[slot])?;
+                let values: Vec<f64> = by_round[slot].iter().filter_map(|cases| of(cases)).collect();
                 let row = confirmation(metric, predicted, measured, &values, noise, plan.wanted.seed);
                 let configuration = plan.wanted.candidates[slot].configuration;
                 Some(Confirmation { configuration, workload: plan.wanted.cases[case].workload, ..row })
@@ -121,9 +135,18 @@ pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
     of_model(plan, confirmed, trust)
 }
 
+/// Whether a metric says anything at this pace.
+fn suits(metric: &Metric, pace: Pace) -> bool {
+    match metric.name {
+        SECONDS => pace != Pace::Schedule,
+        LOSS => pace == Pace::Schedule,
+        _ => true,
+    }
+}
+
 /// What two runs of one configuration differ by in a metric: the largest share.
-fn noise(metric: &Metric, case: usize, first: &[Vec<Figures>], twin: &[Vec<Figures>]) -> f64 {
-    let of = |figures: &[Figures]| (metric.of)(&figures[case]).filter(|value| *value > 0.0);
+fn noise(of: &dyn Fn(&[Figures]) -> Option<f64>, first: &[Vec<Figures>], twin: &[Vec<Figures>]) -> f64 {
+    let of = |figures: &[Figures]| of(figures).filter(|value| *value > 0.0);
     let pairs = first.iter().zip(twin).filter_map(|(a, b)| of(a).zip(of(b)));
     pairs.map(|(a, b)| (a / b).max(b / a) - 1.0).fold(0.0, f64::max)
 }
@@ -143,7 +166,7 @@ fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Judged {
     let errors: Vec<f64> = trust
         .confirmations
         .iter()
-        .filter(|row| row.metric == "seconds" && row.measured > 0.0)
+        .filter(|row| [SECONDS, LOSS].contains(&&*row.metric) && row.measured > 0.0)
         .map(|row| (row.predicted / row.measured - 1.0).abs())
         .collect();
     trust.model_error = median(&errors).map(|middle| [middle, errors.iter().copied().fold(0.0, f64::max)]);

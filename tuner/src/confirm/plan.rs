@@ -11,7 +11,7 @@ use s3b_engine::settings::{Settings, SurveyMode};
 use super::cut::{self, Piece};
 use super::pool::{Part, pool};
 use super::wear::Wear;
-use super::{Candidate, Wanted};
+use super::{Candidate, Purpose, Wanted};
 use crate::outcome::run::WindowInfo;
 use crate::outcome::{Figures, Ledger, StoreLedger};
 use crate::simulate::{self, Job, Simulated};
@@ -51,6 +51,8 @@ pub struct Setup {
     pub candidate: usize,
     pub piece: usize,
     pub blocks: u64,
+    /// At worst.
+    pub most: StoreLedger,
 }
 
 /// See the module.
@@ -65,13 +67,15 @@ pub struct Plan {
     pub setups: Vec<Setup>,
     /// For each candidate and case, what the model says of the very pieces that run; times are meaningless without one.
     pub predicted: Vec<Vec<Figures>>,
-    /// Choosing rounds at most; one hold-out round comes on top.
+    /// Rounds at most; where they are to choose, one hold-out round comes on top.
     pub rounds: u32,
     /// At worst, for all.
     pub most: StoreLedger,
     pub dollars: f64,
     /// At worst, of one round.
     pub round_dollars: f64,
+    /// At worst, of one run of each candidate over each piece, without filling its volume.
+    pub runs: Vec<Vec<StoreLedger>>,
     pub seconds: f64,
     pub round_seconds: f64,
 }
@@ -90,6 +94,7 @@ pub fn plan(mut wanted: Wanted, stop: &AtomicBool) -> Result<Plan> {
     let memory = machine_memory();
     let (mut pieces, mut idle_seconds) = (Vec::new(), Vec::new());
     for (number, case) in wanted.cases.iter().enumerate() {
+        let budget_s = case.budget_seconds.unwrap_or(budget_s);
         let cut = cut::cut(number, case, &wanted.candidates, budget_s, memory, wanted.seed)?;
         pieces.extend(cut.pieces);
         idle_seconds.push(cut.idle_seconds);
@@ -103,7 +108,8 @@ pub fn plan(mut wanted: Wanted, stop: &AtomicBool) -> Result<Plan> {
         if rounds > 0 {
             break (costs, rounds);
         }
-        let Some(last) = kept.iter().rposition(|n| *n != 0 && Some(*n) != wanted.keep) else {
+        let last = kept.iter().rposition(|n| *n != 0 && Some(*n) != wanted.keep);
+        let Some(last) = last.filter(|_| wanted.purpose == Purpose::Choose) else {
             return Err(costs.too_dear(&wanted));
         };
         left_out.push(wanted.candidates[kept.remove(last)].configuration);
@@ -114,7 +120,7 @@ pub fn plan(mut wanted: Wanted, stop: &AtomicBool) -> Result<Plan> {
     pieces.iter_mut().for_each(|piece| piece.starts = of_kept(&piece.starts));
     wanted.keep = wanted.keep.and_then(|keep| kept.iter().position(|n| *n == keep));
     wanted.candidates = kept.iter().map(|n| wanted.candidates[*n].clone()).collect();
-    let most = costs.all(rounds);
+    let (most, in_all) = (costs.all(&wanted, rounds), rounds_in_all(&wanted, rounds));
     Ok(Plan {
         left_out,
         pieces,
@@ -124,9 +130,10 @@ pub fn plan(mut wanted: Wanted, stop: &AtomicBool) -> Result<Plan> {
         most,
         dollars: wanted.prices.dollars(&most, wanted.reader),
         round_dollars: wanted.prices.dollars(&costs.round, wanted.reader),
-        seconds: costs.setup_seconds + f64::from(rounds + 1) * costs.round_seconds,
+        seconds: costs.setup_seconds + f64::from(in_all) * costs.round_seconds,
         round_seconds: costs.round_seconds,
         setups: costs.setups,
+        runs: costs.runs,
         wanted,
     })
 }
@@ -148,16 +155,27 @@ impl Plan {
         &self.wanted.candidates[if slot + 1 == self.slots() { 0 } else { slot }]
     }
 
+    /// What one run may issue at worst, also if its volume is filled first.
+    pub fn most_of_run(&self, slot: usize, piece: usize) -> StoreLedger {
+        let candidate = if slot + 1 == self.slots() { 0 } else { slot };
+        let setups = self.setups.iter().filter(|setup| setup.piece == piece).map(|setup| &setup.most);
+        let filling = setups.max_by_key(|most| most.puts).copied().unwrap_or_default();
+        self.runs[candidate][piece].plus(&filling)
+    }
+
     /// What a person reads before anything is spent.
     pub fn text(&self) -> String {
         let mut text = String::new();
         let blocks: u64 = self.setups.iter().map(|setup| setup.blocks).sum();
         let _ = writeln!(
             text,
-            "confirming: {} configurations and a second run of the first (noise), up to {} rounds and one more that \
-             does not choose",
+            "{}: {} configurations and a second run of the first (noise), {}",
+            if self.wanted.purpose == Purpose::Choose { "confirming" } else { "judging the model" },
             self.wanted.candidates.len(),
-            self.rounds
+            match self.wanted.purpose {
+                Purpose::Choose => format!("up to {} rounds and one more that does not choose", self.rounds),
+                Purpose::Judge => format!("{} rounds", self.rounds),
+            }
         );
         for (number, case) in self.wanted.cases.iter().enumerate() {
             let pieces: Vec<&Piece> = self.pieces.iter().filter(|piece| piece.case == number).collect();
@@ -255,7 +273,9 @@ fn predict(wanted: &Wanted, pieces: &[Piece], idle_seconds: &[f64], simulated: &
                 at_risk_bytes: one.at_risk_bytes,
             })
             .collect();
-        pool(&parts, 1, case.pace, idle_seconds[number])
+        let stored = pieces.iter().zip(simulated).filter(|(piece, _)| piece.case == number);
+        let stored_bytes = stored.map(|(_, one)| one.stored_bytes).max().unwrap_or(0);
+        Figures { stored_bytes, ..pool(&parts, 1, case.pace, idle_seconds[number]) }
     };
     wanted.cases.iter().enumerate().map(of_case).collect()
 }
@@ -267,6 +287,8 @@ struct Costs {
     setup_seconds: f64,
     round: StoreLedger,
     round_seconds: f64,
+    /// For each candidate and piece.
+    runs: Vec<Vec<StoreLedger>>,
 }
 
 impl Costs {
@@ -277,26 +299,30 @@ impl Costs {
             setup_seconds: 0.0,
             round: StoreLedger::ZERO,
             round_seconds: 0.0,
+            runs: Vec::new(),
         };
         for (place, n) in kept.iter().enumerate() {
             // The first runs twice in each round.
             let times = if place == 0 { 2.0 } else { 1.0 };
+            let mut runs = Vec::new();
             for (number, piece) in pieces.iter().enumerate() {
                 let one = &simulated[*n][number];
                 costs.fill(wanted, place, *n, (number, piece))?;
                 let primed = primed(&one.ledger, piece, *n);
-                add(&mut costs.round, &one.ledger.store, SAFETY * times);
-                add(&mut costs.round, &primed, SAFETY * times);
-                add(&mut costs.round, &OPENING, times);
                 let mends = mends(&wanted.candidates[*n].settings, piece)?;
-                add(&mut costs.round, &mends, SAFETY * times);
                 // Filling opens the volume as well.
                 let opened = if mends.puts > 0 { 2.0 } else { 1.0 };
-                add(&mut costs.round, &OPENING, times * (opened - 1.0));
+                let mut run = OPENING.times(opened);
+                add(&mut run, &one.ledger.store, SAFETY);
+                add(&mut run, &primed, SAFETY);
+                add(&mut run, &mends, SAFETY);
+                add(&mut costs.round, &run, times);
+                runs.push(run);
                 let blocks = (primed.gets + mends.puts) as f64 * SECONDS_PER_BLOCK;
                 let expected = one.measured.elapsed.as_secs_f64() + blocks + OPENING_SECONDS * opened;
                 costs.round_seconds += expected * times;
             }
+            costs.runs.push(runs);
         }
         Ok(costs)
     }
@@ -312,33 +338,37 @@ impl Costs {
             return Ok(());
         }
         let stored = StoreLedger { puts: blocks, put_bytes: blocks * block_size, ..StoreLedger::ZERO };
-        add(&mut self.setup, &stored, SAFETY);
-        add(&mut self.setup, &OPENING, 1.0);
+        let mut most = OPENING;
+        add(&mut most, &stored, SAFETY);
+        self.setup = self.setup.plus(&most);
         self.setup_seconds += OPENING_SECONDS + blocks as f64 * SECONDS_PER_BLOCK;
-        self.setups.push(Setup { volume, candidate: place, piece: number, blocks });
+        self.setups.push(Setup { volume, candidate: place, piece: number, blocks, most });
         Ok(())
     }
 
-    /// With so many choosing rounds and the hold-out.
-    fn all(&self, rounds: u32) -> StoreLedger {
+    /// With so many rounds, and the hold-out.
+    fn all(&self, wanted: &Wanted, rounds: u32) -> StoreLedger {
         let mut all = self.setup;
-        add(&mut all, &self.round, f64::from(rounds + 1));
+        add(&mut all, &self.round, f64::from(rounds_in_all(wanted, rounds)));
         all
     }
 
-    /// The choosing rounds that fit.
+    fn dollars_and_seconds(&self, wanted: &Wanted, rounds: u32) -> (f64, f64) {
+        let dollars = wanted.prices.dollars(&self.all(wanted, rounds), wanted.reader);
+        (dollars, self.setup_seconds + f64::from(rounds_in_all(wanted, rounds)) * self.round_seconds)
+    }
+
+    /// The rounds that fit; 0: not even the fewest that are worth anything.
     fn rounds(&self, wanted: &Wanted) -> u32 {
         let fits = |rounds: &u32| {
-            let dollars = wanted.prices.dollars(&self.all(*rounds), wanted.reader);
-            let seconds = self.setup_seconds + f64::from(*rounds + 1) * self.round_seconds;
+            let (dollars, seconds) = self.dollars_and_seconds(wanted, *rounds);
             wanted.max_dollars.is_none_or(|cap| dollars <= cap) && seconds <= wanted.max_time.as_secs_f64()
         };
-        (1..=wanted.most_rounds.max(1)).rev().find(fits).unwrap_or(0)
+        (least_rounds(wanted)..=wanted.most_rounds.max(1)).rev().find(fits).unwrap_or(0)
     }
 
     fn too_dear(&self, wanted: &Wanted) -> anyhow::Error {
-        let dollars = wanted.prices.dollars(&self.all(1), wanted.reader);
-        let seconds = self.setup_seconds + 2.0 * self.round_seconds;
+        let (dollars, seconds) = self.dollars_and_seconds(wanted, least_rounds(wanted));
         let mut need = Vec::new();
         if let Some(cap) = wanted.max_dollars.filter(|cap| dollars > *cap) {
             need.push(format!("--max-cost {cap} is too little, --max-cost {:.2} works", dollars + 0.01));
@@ -347,10 +377,33 @@ impl Costs {
             let given = wanted.max_time.as_secs();
             need.push(format!("--max-time {given}s is too little, --max-time {:.0}s works", seconds.ceil() + 1.0));
         }
-        anyhow::anyhow!(
-            "not even one round and its control can be run: {}; or --sim-only, which sends nothing",
-            need.join("; ")
-        )
+        let need = need.join("; ");
+        match wanted.purpose {
+            Purpose::Choose => anyhow::anyhow!(
+                "not even one round and its control can be run: {need}; or --sim-only, which sends nothing"
+            ),
+            Purpose::Judge => anyhow::anyhow!(
+                "{} rounds of {} configurations cannot be run: {need}; or fewer of them",
+                wanted.most_rounds,
+                wanted.candidates.len()
+            ),
+        }
+    }
+}
+
+/// The hold-out comes on top of the rounds that choose.
+fn rounds_in_all(wanted: &Wanted, rounds: u32) -> u32 {
+    match wanted.purpose {
+        Purpose::Choose => rounds + 1,
+        Purpose::Judge => rounds,
+    }
+}
+
+/// One round may choose; a judgement that was asked for is not made of less.
+fn least_rounds(wanted: &Wanted) -> u32 {
+    match wanted.purpose {
+        Purpose::Choose => 1,
+        Purpose::Judge => wanted.most_rounds.max(1),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The rounds: all candidates in another order each time, one of them twice, until it is decided or the means end; then
-//! the best once more, in a round that does not choose.
+//! the best once more, in a round that does not choose. Rounds that are to judge the model are all run, and the one that
+//! was cut short is kept as well.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use s3b_engine::clock;
 use s3b_scenarios::random::Random;
 
 use super::once::Stage;
-use super::{Confirmed, OneRun, Plan, Round, Step, decide};
+use super::{Chooser, Confirmed, OneRun, Plan, Purpose, Round, Step, decide};
 use crate::interrupt::Interrupt;
-use crate::outcome::Difference;
+use crate::outcome::{Difference, Figures, StoreLedger};
 use crate::place::{End, Place};
 use crate::runs::{Record, RunDirectory};
 
@@ -34,13 +35,17 @@ struct Runner<'a> {
     plan: &'a Plan,
     place: &'a Place,
     keep: Option<&'a RunDirectory>,
+    chooser: &'a Chooser<'a>,
     interrupt: &'a Interrupt,
     on_step: &'a mut dyn FnMut(Step),
     stage: Stage<'a>,
     rounds: Vec<Round>,
+    unfinished: Option<Round>,
     begun: clock::Instant,
     longest_round: Duration,
-    stopped: Option<&'static str>,
+    /// Of rounds that were there already.
+    earlier_runs: u64,
+    stopped: Option<String>,
     steps: u64,
 }
 
@@ -53,29 +58,35 @@ pub async fn run(
     plan: &Plan,
     place: &Place,
     keep: Keep<'_>,
+    chooser: &Chooser<'_>,
     interrupt: &Interrupt,
     on_step: &mut dyn FnMut(Step),
 ) -> Result<Confirmed> {
+    let earlier_runs = keep.earlier.iter().map(|round| round.runs.len() as u64).sum();
     let mut runner = Runner {
         plan,
         place,
         keep: keep.run,
+        chooser,
         interrupt,
         on_step,
         stage: Stage::new(plan, place, interrupt),
         rounds: keep.earlier,
+        unfinished: None,
         begun: clock::now(),
         longest_round: Duration::ZERO,
+        earlier_runs,
         stopped: None,
         steps: 0,
     };
-    let decided = runner.choose().await?;
-    if runner.stopped.is_none() {
-        runner.hold_out().await?;
-    }
-    let Runner { rounds, stopped, stage, .. } = runner;
-    let mut confirmed = of_rounds(plan, rounds);
-    confirmed.stopped = stopped.map(str::to_owned);
+    let decided = runner.all().await;
+    // However it ended, what it did cost is known now.
+    let noted = runner.note_spent(&StoreLedger::default());
+    let decided = decided?;
+    noted?;
+    let Runner { rounds, unfinished, stopped, stage, .. } = runner;
+    let mut confirmed = of_rounds(plan, chooser, rounds, unfinished);
+    confirmed.stopped = stopped;
     confirmed.notices = stage.notices;
     if decided {
         let rounds = confirmed.losses.first().map_or(0, Vec::len);
@@ -87,14 +98,31 @@ pub async fn run(
 }
 
 impl Runner<'_> {
+    async fn all(&mut self) -> Result<bool> {
+        if self.plan.wanted.purpose == Purpose::Judge {
+            return self.run_all().await;
+        }
+        let decided = self.choose().await?;
+        if self.stopped.is_none() {
+            self.hold_out().await?;
+        }
+        Ok(decided)
+    }
+
+    /// Notes what was issued so far and what may be issued next, so that a killed run counts too much, never too little.
+    fn note_spent(&self, next: &StoreLedger) -> Result<()> {
+        let (Some(run), Some(budget)) = (self.keep, self.place.budget()) else { return Ok(()) };
+        run.note(&Record::Spent(budget.spent().plus(next)))
+    }
+
     /// All choosing rounds that are needed and possible. Answers whether it ended because it was decided.
     async fn choose(&mut self) -> Result<bool> {
         let slots = self.plan.slots();
         loop {
             let chosen: Vec<&Round> = self.rounds.iter().filter(|round| !round.hold_out).collect();
             let number = chosen.len() as u32;
-            let losses = losses(self.plan, &chosen);
-            if decide::is_decided(&losses, self.plan.wanted.seed) {
+            let best = choice(self.plan, self.chooser, &chosen);
+            if decide::is_decided(&losses(self.plan, &chosen), best, self.plan.wanted.seed) {
                 return Ok(number < self.plan.rounds);
             }
             // A hold-out that was run for an earlier choice would no longer be one.
@@ -108,11 +136,22 @@ impl Runner<'_> {
         }
     }
 
+    /// Every round, as far as it is possible. Answers that nothing was decided.
+    async fn run_all(&mut self) -> Result<bool> {
+        let all: Vec<usize> = (0..self.plan.slots()).collect();
+        while (self.rounds.len() as u32) < self.plan.rounds {
+            if !self.round(self.rounds.len() as u32, &all, false).await? {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
     async fn hold_out(&mut self) -> Result<()> {
         let chosen: Vec<&Round> = self.rounds.iter().filter(|round| !round.hold_out).collect();
         let done = self.rounds.iter().any(|round| round.hold_out);
         let number = chosen.len() as u32;
-        if let Some(best) = decide::best(&losses(self.plan, &chosen)).filter(|_| !done) {
+        if let Some(best) = choice(self.plan, self.chooser, &chosen).filter(|_| !done) {
             self.round(number, &[best], true).await?;
         }
         Ok(())
@@ -120,7 +159,7 @@ impl Runner<'_> {
 
     /// One round; false: it was not run whole, and why is noted.
     async fn round(&mut self, number: u32, slots: &[usize], hold_out: bool) -> Result<bool> {
-        self.stopped = self.why_not(hold_out);
+        self.stopped = self.why_not(hold_out).map(str::to_owned);
         if self.stopped.is_some() {
             return Ok(false);
         }
@@ -134,22 +173,19 @@ impl Runner<'_> {
         random.shuffle(&mut order);
         let mut runs = Vec::new();
         for (slot, piece) in order {
-            if self.begun.elapsed() > self.plan.wanted.max_time {
-                self.stopped = Some("out of time");
-                return Ok(false);
-            }
-            match self.one(slot, piece, number).await? {
+            self.note_spent(&self.plan.most_of_run(slot, piece))?;
+            match self.next(slot, piece, number, runs.is_empty()).await? {
                 Some(run) => runs.push(run),
-                None => return Ok(false),
+                None => {
+                    self.unfinished = Some(Round { number, hold_out, runs });
+                    return Ok(false);
+                }
             }
             self.tell(number, slot, piece, hold_out);
         }
         let round = Round { number, hold_out, runs };
         if let Some(run) = self.keep {
             run.note(&Record::Round(round.clone()))?;
-            if let Some(budget) = self.place.budget() {
-                run.note(&Record::Spent(budget.spent()))?;
-            }
         }
         self.rounds.push(round);
         if !hold_out {
@@ -158,11 +194,34 @@ impl Runner<'_> {
         Ok(true)
     }
 
+    /// The next run, if there is time. Runs that are to judge are worth something when one fails.
+    async fn next(&mut self, slot: usize, piece: usize, round: u32, first: bool) -> Result<Option<OneRun>> {
+        if self.begun.elapsed() > self.plan.wanted.max_time {
+            self.stopped = Some("out of time".into());
+            return Ok(None);
+        }
+        if self.plan.wanted.purpose == Purpose::Choose {
+            return self.one(slot, piece, round).await;
+        }
+        match self.one(slot, piece, round).await {
+            Err(error) if !(first && self.rounds.is_empty()) => {
+                self.stopped = Some(format!("{error:#}"));
+                Ok(None)
+            }
+            ran => ran,
+        }
+    }
+
     /// What keeps the next round from being begun.
     fn why_not(&self, hold_out: bool) -> Option<&'static str> {
-        let share = if hold_out { 1.0 / self.plan.slots() as f64 } else { 1.0 };
-        let after = if hold_out { 0.0 } else { 1.0 / self.plan.slots() as f64 };
         let wanted = &self.plan.wanted;
+        let of_one = 1.0 / self.plan.slots() as f64;
+        // A part of a round is worth nothing to a choice.
+        let (share, after) = match (wanted.purpose, hold_out) {
+            (Purpose::Judge, _) => (0.0, 0.0),
+            (Purpose::Choose, true) => (of_one, 0.0),
+            (Purpose::Choose, false) => (1.0, of_one),
+        };
         if self.interrupt.is_asked() {
             return Some("interrupted");
         }
@@ -192,8 +251,8 @@ impl Runner<'_> {
         };
         match ran {
             Ok(Some(run)) => return Ok(Some(run)),
-            Ok(None) => self.stopped = Some("interrupted"),
-            Err(Some(End::OutOfMoney)) => self.stopped = Some("out of money"),
+            Ok(None) => self.stopped = Some("interrupted".into()),
+            Err(Some(End::OutOfMoney)) => self.stopped = Some("out of money".into()),
             Err(Some(End::CannotNote(error))) => {
                 return Err(error).context("the run ends here, and what it stored is deleted");
             }
@@ -218,9 +277,11 @@ impl Runner<'_> {
             format!("round {}: configuration {}", number + 1, self.plan.candidate(slot).configuration)
         };
         let pieces = self.plan.pieces.len() as u64;
+        let holds_out = self.plan.wanted.purpose == Purpose::Choose;
         let step = Step {
             done: self.steps,
-            of: (u64::from(self.plan.rounds) * self.plan.slots() as u64 + 1) * pieces,
+            of: ((u64::from(self.plan.rounds) * self.plan.slots() as u64 + u64::from(holds_out)) * pieces)
+                .saturating_sub(self.earlier_runs),
             what: format!("{what} on {}", self.plan.pieces[piece].tape.title),
             spent_dollars: self.place.budget().map_or(0.0, |budget| budget.dollars()),
         };
@@ -234,24 +295,32 @@ fn losses(plan: &Plan, chosen: &[&Round]) -> Vec<Vec<f64>> {
     (0..plan.wanted.candidates.len()).map(of).collect()
 }
 
+/// For each candidate and case, over all these rounds; nothing without any.
+fn measured(plan: &Plan, chosen: &[&Round]) -> Vec<Vec<Figures>> {
+    let of = |slot| if chosen.is_empty() { Vec::new() } else { decide::figures(plan, chosen, slot) };
+    (0..plan.wanted.candidates.len()).map(of).collect()
+}
+
+/// The candidate that these rounds would recommend.
+fn choice(plan: &Plan, chooser: &Chooser<'_>, chosen: &[&Round]) -> Option<usize> {
+    let noise = decide::noise_floor(plan, chosen);
+    if chosen.is_empty() { None } else { chooser(&measured(plan, chosen), noise) }
+}
+
 /// What whole rounds come to.
-fn of_rounds(plan: &Plan, rounds: Vec<Round>) -> Confirmed {
+fn of_rounds(plan: &Plan, chooser: &Chooser<'_>, rounds: Vec<Round>, unfinished: Option<Round>) -> Confirmed {
     let chosen: Vec<&Round> = rounds.iter().filter(|round| !round.hold_out).collect();
     let candidates = 0..plan.wanted.candidates.len();
     let losses = losses(plan, &chosen);
-    let best = decide::best(&losses);
-    let measured = if chosen.is_empty() {
-        vec![Vec::new(); plan.wanted.candidates.len()]
-    } else {
-        candidates.clone().map(|slot| decide::figures(plan, &chosen, slot)).collect()
+    let best = choice(plan, chooser, &chosen);
+    let measured = measured(plan, &chosen);
+    let by_round: Vec<Vec<Vec<Figures>>> =
+        candidates.map(|slot| chosen.iter().map(|round| decide::figures(plan, &[round], slot)).collect()).collect();
+    let each = |of: &dyn Fn(&[Figures]) -> Vec<f64>| -> Vec<Vec<Vec<f64>>> {
+        by_round.iter().map(|rounds| rounds.iter().map(|cases| of(cases)).collect()).collect()
     };
-    let seconds = candidates
-        .map(|slot| {
-            let of_round =
-                |round: &&Round| decide::figures(plan, &[round], slot).iter().map(|one| one.seconds).collect();
-            chosen.iter().map(of_round).collect()
-        })
-        .collect();
+    let seconds = each(&|cases| cases.iter().map(|one| one.seconds).collect());
+    let case_losses = each(&|cases| decide::losses(plan, cases));
     let named = |one: Difference| Difference { other: plan.wanted.candidates[one.other].configuration, ..one };
     let differences = best.map_or_else(Vec::new, |best| decide::differences(&losses, best, plan.wanted.seed));
     let hold_out = rounds.iter().find(|round| round.hold_out).zip(best).and_then(|(round, best)| {
@@ -260,11 +329,13 @@ fn of_rounds(plan: &Plan, rounds: Vec<Round>) -> Confirmed {
         ran.then(|| decide::loss(plan, round, best) / crate::statistics::mean(&logs).exp())
     });
     let noise_floor = decide::noise_floor(plan, &chosen);
-    let notes = notes(plan, &rounds);
+    let unfinished = unfinished.filter(|_| plan.wanted.purpose == Purpose::Judge);
+    let notes = notes(plan, rounds.iter().chain(&unfinished));
     Confirmed {
         measured,
         seconds,
         losses,
+        case_losses,
         best,
         differences: differences.into_iter().map(named).collect(),
         noise_floor,
@@ -273,12 +344,13 @@ fn of_rounds(plan: &Plan, rounds: Vec<Round>) -> Confirmed {
         notes,
         notices: BTreeSet::new(),
         rounds,
+        unfinished,
     }
 }
 
 /// What happened besides, as sentences: results, not noise.
-fn notes(plan: &Plan, rounds: &[Round]) -> Vec<String> {
-    let runs: Vec<&OneRun> = rounds.iter().flat_map(|round| &round.runs).collect();
+fn notes<'a>(plan: &Plan, rounds: impl Iterator<Item = &'a Round>) -> Vec<String> {
+    let runs: Vec<&OneRun> = rounds.flat_map(|round| &round.runs).collect();
     let sum = |value: fn(&OneRun) -> u64| runs.iter().map(|run| value(run)).sum::<u64>();
     let configurations = |of: &dyn Fn(&OneRun) -> bool| {
         let found: BTreeSet<usize> =

@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::model::shipped;
 use crate::outcome::Verdict;
 use crate::place::{Owner, Place};
-use crate::runs::{Description, RunDirectory};
+use crate::runs::{Description, Record, RunDirectory};
 use crate::simulate::Found;
 
 /// Reads of 64 blocks of 64 KiB, and writes with flushes between.
@@ -27,7 +27,14 @@ fn case() -> Case {
         }
     }
     let tape = Arc::new(Tape::of_ops("t", ops, Found::WhatIsRead));
-    Case { workload: 0, tape, pace: Pace::Closed { outstanding: 2 }, weight: 1.0, expected_seconds: 0.0 }
+    Case {
+        workload: 0,
+        tape,
+        pace: Pace::Closed { outstanding: 2 },
+        weight: 1.0,
+        expected_seconds: 0.0,
+        budget_seconds: None,
+    }
 }
 
 fn candidate(configuration: usize, block_size: u64) -> Candidate {
@@ -39,6 +46,7 @@ fn candidate(configuration: usize, block_size: u64) -> Candidate {
 
 fn wanted() -> Wanted {
     Wanted {
+        purpose: Purpose::Choose,
         candidates: vec![candidate(7, 65536), candidate(3, 16384)],
         keep: Some(1),
         cases: vec![case()],
@@ -57,6 +65,11 @@ async fn place(model: bool, owner: Owner) -> Place {
     let settings = Settings { location: Location::Memory, ..Settings::default() };
     let access = Access { settings, password: None, access_key: None };
     Place::claim_for(&access, model.then(shipped::standard), owner).await.unwrap()
+}
+
+/// The fewest seconds.
+fn quickest(measured: &[Vec<Figures>], _noise: Option<f64>) -> Option<usize> {
+    (0..measured.len()).min_by(|a, b| measured[*a][0].seconds.total_cmp(&measured[*b][0].seconds))
 }
 
 fn budget(cap: f64) -> Arc<Budget> {
@@ -92,7 +105,8 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
     let place = place(true, Owner { run: Some(run_directory.clone()), budget: Some(budget.clone()) }).await;
     let keep = Keep { run: Some(&run_directory), earlier: Vec::new() };
     let mut steps = Vec::new();
-    let confirmed = run(&plan, &place, keep, &Interrupt::default(), &mut |step| steps.push(step)).await.unwrap();
+    let confirmed =
+        run(&plan, &place, keep, &quickest, &Interrupt::default(), &mut |step| steps.push(step)).await.unwrap();
     assert_eq!(confirmed.stopped, None);
     // Two rounds of three, and the control.
     assert_eq!((steps.len(), confirmed.rounds.len(), confirmed.losses[0].len()), (7, 3, 2));
@@ -119,15 +133,36 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
     let description = run_directory.description.clone();
     drop(run_directory);
     let (_again, records) = RunDirectory::resume_in(dir.path(), "aa", &description).unwrap();
+    let spent =
+        records.iter().rev().find_map(|record| if let Record::Spent(spent) = record { Some(*spent) } else { None });
+    assert_eq!(spent, Some(budget.spent()), "counted to the last request");
     let earlier: Vec<Round> = records
         .into_iter()
-        .filter_map(|record| if let crate::runs::Record::Round(round) = record { Some(round) } else { None })
+        .filter_map(|record| if let Record::Round(round) = record { Some(round) } else { None })
         .collect();
     let place = self::place(true, Owner::default()).await;
+    let first = vec![earlier[0].clone()];
     let keep = Keep { run: None, earlier };
-    let resumed =
-        run(&plan, &place, keep, &Interrupt::default(), &mut |_| panic!("nothing is left to run")).await.unwrap();
-    assert_eq!((resumed.measured, resumed.losses), (confirmed.measured, confirmed.losses));
+    let resumed = run(&plan, &place, keep, &quickest, &Interrupt::default(), &mut |_| panic!("nothing is left to run"))
+        .await
+        .unwrap();
+    assert_eq!((&resumed.measured, &resumed.losses), (&confirmed.measured, &confirmed.losses));
+    // Differences and the control are of the one that is recommended, whatever its mean.
+    let keep = Keep { run: None, earlier: resumed.rounds };
+    let other = |_: &[Vec<Figures>], _: Option<f64>| Some(1);
+    let chosen = run(&plan, &place, keep, &other, &Interrupt::default(), &mut |_| panic!("nothing is left to run"))
+        .await
+        .unwrap();
+    assert_eq!((chosen.best, chosen.differences[0].other, chosen.hold_out), (Some(1), 7, None));
+    assert!(chosen.differences[0].ratio < 1.0, "the other is quicker: {:?}", chosen.differences);
+    // What was spent before counts: nothing is begun that would pass the cap.
+    let capped = self::budget(budget.dollars() + plan.round_dollars);
+    capped.charge_earlier(&budget.spent());
+    let place = self::place(true, Owner { run: None, budget: Some(capped.clone()) }).await;
+    let keep = Keep { run: None, earlier: first };
+    let poor =
+        run(&plan, &place, keep, &quickest, &Interrupt::default(), &mut |_| panic!("no money is left")).await.unwrap();
+    assert_eq!((poor.stopped.as_deref(), poor.rounds.len()), (Some("out of money"), 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +171,7 @@ async fn a_run_that_meets_its_cap_ends_with_what_it_has() {
     // A cap that the plan does not know of, in the middle of the second round.
     let budget = budget(plan.round_dollars * 0.6);
     let place = place(false, Owner { run: None, budget: Some(budget.clone()) }).await;
-    let confirmed = run(&plan, &place, Keep::default(), &Interrupt::default(), &mut |_| {}).await.unwrap();
+    let confirmed = run(&plan, &place, Keep::default(), &quickest, &Interrupt::default(), &mut |_| {}).await.unwrap();
     assert_eq!(confirmed.stopped.as_deref(), Some("out of money"));
     assert!(budget.dollars() <= budget.cap().unwrap());
     assert_eq!(place.clean().await.left, 0);
@@ -144,15 +179,22 @@ async fn a_run_that_meets_its_cap_ends_with_what_it_has() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_is_wrong_is_not_trusted() {
-    let plan = plan(Wanted { most_rounds: 1, ..wanted() }, &AtomicBool::new(false)).unwrap();
+    // By its own times the workload takes as long however slow the store is: what is judged is the goal's number.
+    let cases = vec![Case { pace: Pace::Schedule, ..case() }];
+    let wanted = Wanted { most_rounds: 1, goal: GoalKind::Latency, cases, ..wanted() };
+    let plan = plan(wanted, &AtomicBool::new(false)).unwrap();
     // In memory, without the latencies of the model.
     let place = place(false, Owner::default()).await;
-    let confirmed = run(&plan, &place, Keep::default(), &Interrupt::default(), &mut |_| {}).await.unwrap();
+    let confirmed = run(&plan, &place, Keep::default(), &quickest, &Interrupt::default(), &mut |_| {}).await.unwrap();
     let judged = judge(&plan, &confirmed);
     assert!(!judged.trusted && judged.trust.verdict == Verdict::ModelNotTrusted, "{:?}", judged.trust);
+    let rows = &judged.trust.confirmations;
+    assert!(rows.iter().any(|row| row.metric == "loss") && rows.iter().all(|row| row.metric != "seconds"), "{rows:?}");
+    assert!(judged.trust.model_error.unwrap()[0] > 0.2, "{:?}", judged.trust.model_error);
+    assert!(confirmed.case_losses[0][0][0] > 0.0);
     let interrupt = Interrupt::default();
     interrupt.ask();
-    let nothing = run(&plan, &place, Keep::default(), &interrupt, &mut |_| {}).await.unwrap();
+    let nothing = run(&plan, &place, Keep::default(), &quickest, &interrupt, &mut |_| {}).await.unwrap();
     assert_eq!((nothing.stopped.as_deref(), nothing.best), (Some("interrupted"), None));
     assert!(!judge(&plan, &nothing).trusted);
     place.clean().await;
@@ -165,7 +207,8 @@ async fn no_run_is_begun_when_the_time_is_over() {
     plan.wanted.max_time = Duration::from_millis(300);
     let place = place(true, Owner::default()).await;
     let mut steps = 0;
-    let confirmed = run(&plan, &place, Keep::default(), &Interrupt::default(), &mut |_| steps += 1).await.unwrap();
+    let confirmed =
+        run(&plan, &place, Keep::default(), &quickest, &Interrupt::default(), &mut |_| steps += 1).await.unwrap();
     assert_eq!((steps, confirmed.stopped.as_deref(), confirmed.rounds.len()), (1, Some("out of time"), 0));
     place.clean().await;
 }

@@ -1,11 +1,15 @@
-//! Whether a store is fit to be a disk: a list of checks, each with what was found and what to do.
+//! Whether a store is fit to be a disk, and settings to be mounted with: a list of checks, each with what was found and
+//! what to do.
 //!
 //! Looks, and tries out in a prefix of its own; changes nothing else. What it is not allowed to see it says it could not
 //! tell, and why.
 
 pub mod bucket;
+pub mod cache_disk;
 pub mod configuration;
 pub mod directory;
+pub mod examined;
+pub mod settings;
 
 use std::fmt::Write;
 
@@ -67,29 +71,12 @@ pub struct Report {
 
 impl Report {
     pub fn new(store: String, checks: Vec<Check>, rates: Vec<WorkRate>) -> Self {
-        let has = |verdict| checks.iter().any(|check| check.verdict == verdict);
-        let verdict = match (has(Verdict::Fail), has(Verdict::Warn)) {
-            (true, _) => Verdict::Fail,
-            (_, true) => Verdict::Warn,
-            _ => Verdict::Ok,
-        };
+        let verdict = worst(&checks);
         Self { schema: "s3b-tuner.doctor/1", store, verdict, checks, rates }
     }
 
     pub fn text(&self) -> String {
-        let mut text = format!("{}\n", self.store);
-        for check in &self.checks {
-            let verdict = match check.verdict {
-                Verdict::Ok => "ok  ",
-                Verdict::Warn => "WARN",
-                Verdict::Fail => "FAIL",
-                Verdict::Unknown => "?   ",
-            };
-            let _ = writeln!(text, "{verdict}  {:<18} {}", check.name, check.found);
-            if !check.advice.is_empty() {
-                let _ = writeln!(text, "      {:<18} -> {}", "", check.advice);
-            }
-        }
+        let mut text = format!("{}\n{}", self.store, lines(&self.checks));
         let sizes = SIZES.map(|size| format!("{} KiB", size >> 10)).join(", ");
         let _ = writeln!(text, "this machine, MB/s of one core, blocks of {sizes}:");
         for rate in &self.rates {
@@ -98,6 +85,34 @@ impl Report {
         }
         text
     }
+}
+
+/// The worst verdict; not being able to tell is no failure.
+pub fn worst(checks: &[Check]) -> Verdict {
+    let has = |verdict| checks.iter().any(|check| check.verdict == verdict);
+    match (has(Verdict::Fail), has(Verdict::Warn)) {
+        (true, _) => Verdict::Fail,
+        (_, true) => Verdict::Warn,
+        _ => Verdict::Ok,
+    }
+}
+
+/// One check a line, and what to do below it.
+pub fn lines(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let verdict = match check.verdict {
+            Verdict::Ok => "ok  ",
+            Verdict::Warn => "WARN",
+            Verdict::Fail => "FAIL",
+            Verdict::Unknown => "?   ",
+        };
+        let _ = writeln!(text, "{verdict}  {:<18} {}", check.name, check.found);
+        if !check.advice.is_empty() {
+            let _ = writeln!(text, "      {:<18} -> {}", "", check.advice);
+        }
+    }
+    text
 }
 
 #[cfg(test)]

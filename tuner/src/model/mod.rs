@@ -8,6 +8,7 @@
 //!
 //! Never changes an answer: it adds time, and refuses with 503 what the store would refuse.
 
+pub mod disk;
 pub mod link;
 pub mod settings;
 pub mod shipped;
@@ -18,6 +19,7 @@ pub mod text;
 pub mod utilisation;
 pub mod weather;
 
+pub use self::disk::DiskRates;
 pub use self::settings::{Operation, StoreModel};
 pub use self::store::ModelStore;
 pub use self::switch::Switched;

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::disk::DiskRates;
+
 /// What the first line of a model file must say.
 pub const SCHEMA: &str = "s3b-model/1";
 
@@ -67,6 +69,8 @@ pub struct StoreModel {
     pub slow_periods: SlowPeriods,
     #[serde(default)]
     pub cpu: CpuRates,
+    #[serde(default)]
+    pub disk: DiskRates,
     /// Times of requests, without the transfer of their bodies.
     pub service: Vec<Cell>,
 }
@@ -255,12 +259,12 @@ fn are_quantiles(values: &[f64]) -> Result<(), String> {
 }
 
 // Checked while parsing, because only then is the line known.
-fn positive<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+pub(super) fn positive<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
     let value = f64::deserialize(input)?;
     is_positive(value).map(|()| value).map_err(D::Error::custom)
 }
 
-fn not_negative<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+pub(super) fn not_negative<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
     let value = f64::deserialize(input)?;
     is_not_negative(value).map(|()| value).map_err(D::Error::custom)
 }
@@ -333,7 +337,7 @@ impl StoreModel {
     }
 
     fn check_numbers(&self) -> Result<(), String> {
-        let (network, slow, cpu) = (&self.network, &self.slow_periods, &self.cpu);
+        let (network, slow, cpu, disk) = (&self.network, &self.slow_periods, &self.cpu, &self.disk);
         let mut above = vec![
             ("network.connection-up-bytes-per-s", network.connection_up_bytes_per_s),
             ("network.connection-down-bytes-per-s", network.connection_down_bytes_per_s),
@@ -344,6 +348,8 @@ impl StoreModel {
             ("cpu.md5-bytes-per-s", cpu.md5_bytes_per_s),
             ("cpu.sha256-bytes-per-s", cpu.sha256_bytes_per_s),
             ("cpu.aes-256-bytes-per-s", cpu.aes_256_bytes_per_s),
+            ("disk.write-bytes-per-s", disk.write_bytes_per_s),
+            ("disk.read-bytes-per-s", disk.read_bytes_per_s),
         ];
         above.extend(cpu.zstd.iter().map(|rate| ("cpu.zstd.bytes-per-s", rate.bytes_per_s)));
         above.extend(cpu.zlib.iter().map(|rate| ("cpu.zlib.bytes-per-s", rate.bytes_per_s)));
@@ -360,6 +366,8 @@ impl StoreModel {
             ("slow-periods.per-hour", slow.per_hour),
             ("slow-periods.duration-s", slow.duration_s),
             ("cpu.request-us", cpu.request_us),
+            ("disk.sync-ms", disk.sync_ms),
+            ("disk.read-ms", disk.read_ms),
         ];
         above.into_iter().try_for_each(|(key, value)| is_positive(value).map_err(|why| format!("{key}: {why}")))?;
         from_zero.into_iter().try_for_each(|(key, value)| is_not_negative(value).map_err(|why| format!("{key}: {why}")))

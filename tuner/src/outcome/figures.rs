@@ -22,6 +22,9 @@ pub struct Figures {
     pub ledger: Ledger,
     /// Most bytes ever acknowledged and not yet stored.
     pub at_risk_bytes: u64,
+    /// In the store at the end, what the workload found there included; of a real run, as simulated.
+    #[serde(default)]
+    pub stored_bytes: u64,
     /// What kept it from being faster, most binding first.
     pub limits: Vec<super::Limit>,
     /// Runs pooled here.
@@ -147,6 +150,24 @@ counts! {
         evictions: u64,
         /// Writes that waited because too much was dirty.
         pressure_waits: u64,
+        /// Stores and merges begun because the write delay was over. These three came later to the form, and may be
+        /// missing.
+        #[serde(default)]
+        delay_stores: u64,
+        /// Begun before that for a flush: of a simulation without the final one.
+        #[serde(default)]
+        flush_stores: u64,
+        /// Begun before that because too much was dirty.
+        #[serde(default)]
+        pressure_stores: u64,
+    }
+}
+
+impl CacheLedger {
+    /// Share of the stores that a flush hurried; `None` where nobody counted.
+    pub fn forced_by_flush(&self) -> Option<f64> {
+        let all = self.delay_stores + self.flush_stores + self.pressure_stores;
+        (all > 0).then(|| self.flush_stores as f64 / all as f64)
     }
 }
 

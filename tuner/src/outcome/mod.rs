@@ -65,9 +65,13 @@ pub struct Configuration {
     pub measured: Vec<Figures>,
     /// For each confirming round and workload, seconds from the first intended start to the end of the final flush.
     pub measured_seconds: Vec<Vec<f64>>,
+    /// For each confirming round and workload, the goal's number: lower is better. Empty in outcomes of
+    /// earlier programs.
+    #[serde(default)]
+    pub measured_losses: Vec<Vec<f64>>,
     /// Over all workloads; measured where measured, else simulated.
     pub summary: Summary,
-    /// Constraints (SLO, memory, bytes at risk, cost) that it breaks; a configuration with any is never recommended.
+    /// Constraints (SLO, memory, bytes at risk, cost, tails far beyond the default's) that it breaks; a configuration with any is never recommended.
     pub breaks: Vec<String>,
 }
 
@@ -94,6 +98,19 @@ pub struct Summary {
     pub at_risk_bytes: u64,
     /// Memory the cache needs, bytes.
     pub memory_bytes: u64,
+}
+
+impl Configuration {
+    /// What its summary rests on: measured where measured, else simulated.
+    pub fn runs(&self) -> &[Figures] {
+        if self.measured.is_empty() { &self.simulated } else { &self.measured }
+    }
+
+    /// Figures of both that may be compared: measured if both were, else simulated. `None`: they have none in common.
+    pub fn runs_like<'a>(&'a self, other: &'a Self) -> Option<(&'a [Figures], &'a [Figures])> {
+        let both = |a: &'a [Figures], b: &'a [Figures]| (!a.is_empty() && !b.is_empty()).then_some((a, b));
+        both(&self.measured, &other.measured).or_else(|| both(&self.simulated, &other.simulated))
+    }
 }
 
 impl Outcome {

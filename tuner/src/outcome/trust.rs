@@ -19,7 +19,8 @@ pub enum Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trust {
     pub verdict: Verdict,
-    /// Median and largest of |predicted / measured - 1| of the seconds, over the confirmed pairs.
+    /// Median and largest of |predicted / measured - 1| over the confirmed pairs: of the seconds where workloads ran as fast
+    /// as they could, else of the goal's loss.
     pub model_error: Option<[f64; 2]>,
     /// Kendall's tau b between predicted and measured order, over pairs that can be told apart.
     pub rank_agreement: Option<f64>,
@@ -28,7 +29,7 @@ pub struct Trust {
     pub confirmations: Vec<Confirmation>,
     /// Recommended against the others, on the real store.
     pub differences: Vec<Difference>,
-    /// Of the recommended configuration in a round that did not choose it: measured / expected seconds.
+    /// Of the recommended configuration in a round that did not choose it: its loss by the goal / that of the rounds before.
     pub hold_out: Option<f64>,
     /// Sentences.
     pub notes: Vec<String>,
@@ -40,7 +41,7 @@ pub struct Confirmation {
     /// Indices.
     pub configuration: usize,
     pub workload: usize,
-    /// `seconds`, `read.p50`, `read.p99`, `flush.p50`, `flush.p99`, `puts`, `gets`, `hit ratio`, `dollars`.
+    /// `seconds` or `loss` (the goal's number), `read.p50`, `read.p99`, `flush.p50`, `flush.p99`, `puts`, `gets`, `hit ratio`, `dollars`.
     pub metric: String,
     pub predicted: f64,
     pub measured: f64,
@@ -55,7 +56,7 @@ pub struct Confirmation {
 pub struct Difference {
     /// Index of the other configuration.
     pub other: usize,
-    /// Its seconds / the recommended one's, geometric mean over rounds and workloads; its 95 % interval.
+    /// Its loss by the goal / the recommended one's, geometric mean over rounds and workloads; its 95 % interval.
     pub ratio: f64,
     pub low: f64,
     pub high: f64,

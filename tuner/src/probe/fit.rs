@@ -6,6 +6,7 @@
 //! **The link** is what all connections together reach when more of them bring no more. Where more always brought more, the
 //! number is a lower bound, and the file says so.
 
+use crate::model::DiskRates;
 use crate::model::settings::{
     Cell, CpuRates, Limits, Network, Operation, Origin, PERCENTS, Price, RateLimit, SCHEMA, SlowPeriods, StoreModel,
 };
@@ -97,6 +98,7 @@ pub fn fit(found: &[(Planned, Visit)], known: Known) -> Result<Fitted, String> {
         limits,
         slow_periods: SlowPeriods::default(),
         cpu: known.cpu,
+        disk: DiskRates::default(),
         service,
     };
     model.check().map_err(|error| format!("the numbers make no model: {error}"))?;

@@ -1,6 +1,7 @@
 //! A whole probe: what it may cost, a place of its own, measuring, fitting, cleaning up. For `probe`, and for sweeps that
 //! have no model yet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -16,9 +17,10 @@ use crate::connection::Access;
 use crate::doctor::bucket::QUESTIONS;
 use crate::interrupt::Interrupt;
 use crate::model::settings::Limits;
-use crate::model::{StoreModel, shipped};
+use crate::model::{StoreModel, shipped, text};
 use crate::outcome::StoreLedger;
 use crate::prices::Billing;
+use crate::runs::{Record, RunDirectory};
 use crate::{rates, reach};
 
 /// Opening the bucket and claiming a place, besides timing connections.
@@ -54,37 +56,67 @@ impl Study {
         self.bounds.billing.dollars(&all)
     }
 
-    /// Carries it out, and deletes what was stored.
+    /// What a person reads before it, where something else is to follow.
+    pub fn announce(&self) {
+        eprintln!(
+            "learning {} first: worst case ${:.4}, at most {} s (--model takes one that `probe` wrote)",
+            self.name,
+            self.worst_case(),
+            self.bounds.max_time.as_secs()
+        );
+    }
+
+    /// Carries it out, and deletes what was stored. A run that owns it keeps the model and what was spent, however it
+    /// ends; without one it has a run of its own, which is forgotten.
     ///
     /// # Errors
     /// A bucket that cannot be reached, or too few answers for a model; says what was spent all the same.
-    pub async fn carry_out(&self, access: &Access, interrupt: &Interrupt) -> Result<Studied> {
+    pub async fn carry_out(
+        &self,
+        access: &Access,
+        owner: Option<Arc<RunDirectory>>,
+        interrupt: &Interrupt,
+    ) -> Result<Studied> {
         let budget = Budget::of(&self.bounds.billing, self.bounds.max_dollars);
+        let note = |record: Record| owner.as_ref().map_or(Ok(()), |run| run.note(&record));
+        note(Record::Learning { dollars: self.bounds.max_dollars })?;
         if let Some(budget) = &budget {
             // Not sent through the place.
             budget.charge_earlier(&opening());
         }
-        let studied = async {
-            let set_up_ms = match &access.settings.location {
-                Location::Bucket(name) => reach::reach_times(name, access).await?.set_up_ms,
-                _ => 0.0,
-            };
-            let claim = Claim::new(access, budget.clone()).await?;
-            eprintln!("working under {} of {}; Ctrl-C stops earlier", claim.place.prefix(), claim.place.describe());
-            let described = claim.place.describe();
-            let findings = probe(&claim.place, &self.plan, &self.bounds, interrupt).await;
-            let left = claim.end().await.left;
-            let known = known(access, self.name.clone(), described, set_up_ms).await?;
-            let findings = findings?;
-            let fitted =
-                fit::fit(&findings.cells, known).map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
-            Ok(Studied { fitted, findings, left })
-        };
-        let spent = || budget.as_ref().map_or(0.0, |budget| budget.dollars());
-        studied.await.map_err(|error: anyhow::Error| match budget {
-            Some(_) => error.context(format!("learning {} cost ${:.4} and failed", self.name, spent())),
+        let studied = self.measure(access, owner.clone(), budget.clone(), interrupt).await;
+        let dollars = budget.as_ref().map_or(0.0, |budget| budget.dollars());
+        let whole = studied.as_ref().ok().filter(|studied| !studied.findings.interrupted);
+        note(Record::Learnt { dollars, model: whole.map(|studied| text::write(&studied.fitted.model, &[])) })?;
+        studied.map_err(|error| match budget {
+            Some(_) => error.context(format!("learning {} cost ${dollars:.4} and failed", self.name)),
             None => error,
         })
+    }
+
+    async fn measure(
+        &self,
+        access: &Access,
+        owner: Option<Arc<RunDirectory>>,
+        budget: Option<Arc<Budget>>,
+        interrupt: &Interrupt,
+    ) -> Result<Studied> {
+        let set_up_ms = match &access.settings.location {
+            Location::Bucket(name) => reach::reach_times(name, access).await?.set_up_ms,
+            _ => 0.0,
+        };
+        let claim = match owner {
+            Some(run) => Claim::of(access, budget, run).await?,
+            None => Claim::new(access, budget).await?,
+        };
+        eprintln!("working under {} of {}; Ctrl-C stops earlier", claim.place.prefix(), claim.place.describe());
+        let described = claim.place.describe();
+        let findings = probe(&claim.place, &self.plan, &self.bounds, interrupt).await;
+        let left = claim.end().await.left;
+        let known = known(access, self.name.clone(), described, set_up_ms).await?;
+        let findings = findings?;
+        let fitted = fit::fit(&findings.cells, known).map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
+        Ok(Studied { fitted, findings, left })
     }
 }
 
@@ -92,12 +124,17 @@ fn opening() -> StoreLedger {
     QUESTIONS.plus(&StoreLedger { lists: reach::REQUESTS + OPENING_LISTS, ..StoreLedger::ZERO })
 }
 
-/// A model of a store for a sweep that goes on with it, and what it cost.
+/// A model of a store for a sweep or a validation that goes on with it, and what it cost.
 ///
 /// # Errors
 /// As [`Study::carry_out`]; interrupted; or objects that cannot be deleted: then nothing more is stored.
-pub async fn learn(study: &Study, access: &Access, interrupt: &Interrupt) -> Result<(StoreModel, f64)> {
-    let Studied { fitted, findings, left } = study.carry_out(access, interrupt).await?;
+pub async fn learn(
+    study: &Study,
+    access: &Access,
+    owner: Option<Arc<RunDirectory>>,
+    interrupt: &Interrupt,
+) -> Result<(StoreModel, f64)> {
+    let Studied { fitted, findings, left } = study.carry_out(access, owner, interrupt).await?;
     let (name, dollars) = (&study.name, findings.dollars);
     if findings.interrupted {
         bail!("interrupted while learning {name}, which cost ${dollars:.4}: nothing was compared yet");

@@ -92,7 +92,7 @@ async fn as_fast_as_possible_is_bounded_by_the_outstanding() {
     let disk = Arc::new(Slow { read_us: 10_000, ..Slow::default() });
     let ops: Vec<Op> = (0..40).map(|n| Op::new(0, OpKind::Read, n * 4096, 4096)).collect();
     for (outstanding, expected) in [(1, 400.0), (8, 50.0), (100, 10.0)] {
-        let measured = measure(&disk, Pace::Max { outstanding }, &ops).await;
+        let measured = measure(&disk, Pace::Closed { outstanding }, &ops).await;
         assert!((millis(measured.elapsed) - expected).abs() < 1.0, "{outstanding}: {:?}", measured.elapsed);
         assert!((millis(measured.kind(OpKind::Read).latency.longest()) - 10.0).abs() < 1.0);
     }
@@ -110,7 +110,7 @@ async fn streams_have_bounds_and_think_times_of_their_own() {
     ] {
         let op = |n: usize| Op { origin: Origin::new(n % 2, false), ..Op::new(0, OpKind::Read, n as u64 * 4096, 4096) };
         let ops = (0..40).map(op).map(Ok).collect::<Vec<_>>().into_iter();
-        let options = Options { streams, ..options(Pace::Max { outstanding: 16 }) };
+        let options = Options { streams, ..options(Pace::Closed { outstanding: 16 }) };
         let measured = replay(disk.clone(), ops, &options, &Interrupt::default(), &mut |_: &Op| {}).await.unwrap();
         assert!((millis(measured.elapsed) - expected).abs() < 3.0, "{expected}: {:?}", measured.elapsed);
         assert!((millis(measured.kind(OpKind::Read).latency.longest()) - 10.0).abs() < 1.0, "thinking is no latency");
@@ -126,7 +126,7 @@ async fn a_flush_never_overtakes_the_writes_before_it() {
         Op::new(ms(2), OpKind::Write, 4096, 4096),
         Op::new(ms(3), OpKind::Flush, 0, 0),
     ];
-    for pace in [Pace::Schedule, Pace::Max { outstanding: 16 }] {
+    for pace in [Pace::Schedule, Pace::Closed { outstanding: 16 }] {
         let disk = Arc::new(Slow { write_us: 100_000, flush_us: 5_000, ..Slow::default() });
         let measured = measure(&disk, pace, &ops).await;
         let log = disk.log();
@@ -165,7 +165,7 @@ async fn hits_cost_nothing_and_what_a_hit_took_in_is_not_written_twice() {
         Op::new(0, OpKind::Write, 4096, 4096),
         Op { device: 1, ..Op::new(0, OpKind::Read, 0, 4096) },
     ];
-    let measured = measure(&disk, Pace::Max { outstanding: 4 }, &ops).await;
+    let measured = measure(&disk, Pace::Closed { outstanding: 4 }, &ops).await;
     let begun: Vec<String> = disk.log().into_iter().filter(|line| line.ends_with("begins")).collect();
     assert_eq!(begun, ["write 6144+2048 begins", "read 1073741824+4096 begins", "flush begins"]);
     assert_eq!(measured.kind(OpKind::Write).bytes, 8192);
@@ -176,7 +176,7 @@ async fn hits_cost_nothing_and_what_a_hit_took_in_is_not_written_twice() {
 async fn long_operations_go_in_pieces_a_kernel_would_send() {
     let disk = Arc::new(Slow::default());
     let ops = [Op::new(0, OpKind::Write, 512, (2 << 20) + 512), Op::new(0, OpKind::Read, 0, (1 << 20) + 1)];
-    measure(&disk, Pace::Max { outstanding: 1 }, &ops).await;
+    measure(&disk, Pace::Closed { outstanding: 1 }, &ops).await;
     let begun: Vec<String> = disk.log().into_iter().filter(|line| line.ends_with("begins")).collect();
     let expected = [
         "write 512+1048576",
@@ -194,7 +194,7 @@ async fn failures_are_counted_and_hopeless_ones_end_it() {
     let ops: Vec<Op> = (0..100).map(|n| Op::new(0, OpKind::Read, n * 4096, 4096)).collect();
     for (kind, failures) in [(ErrorKind::Transient, 101), (ErrorKind::Denied, 2)] {
         let disk = Arc::new(Slow { fails: Some(kind), ..Slow::default() });
-        let measured = measure(&disk, Pace::Max { outstanding: 1 }, &ops).await;
+        let measured = measure(&disk, Pace::Closed { outstanding: 1 }, &ops).await;
         assert!(measured.failures() <= failures + 1 && measured.failures() >= failures, "{}", measured.failures());
         assert_eq!(measured.kind(OpKind::Read).latency.count(), 0);
         let first = measured.first_failure.unwrap();

@@ -149,8 +149,7 @@ fn score(value: f64) -> String {
 
 /// The runs that a configuration's summary rests on: measured where measured, else simulated.
 pub fn runs(outcome: &Outcome, configuration: usize) -> &[Figures] {
-    let one = &outcome.configurations[configuration];
-    if one.measured.is_empty() { &one.simulated } else { &one.measured }
+    outcome.configurations[configuration].runs()
 }
 
 /// How one configuration's figures relate to another's, in words: `2.4 times the throughput`, `read p99 61 % lower`.

@@ -9,7 +9,10 @@ use super::sections::{self, Section};
 use super::table::Table;
 use super::text::wrap;
 use super::words;
-use crate::outcome::{Answer, Outcome};
+use crate::answer::reasons::flush_share;
+use crate::outcome::{Answer, Configuration, Outcome};
+
+const WRITE_DELAY: &str = "block-cache-write-delay";
 
 /// Delays whose PUT counts differ by less do not set them.
 const SAME_PUTS: f64 = 1.05;
@@ -46,18 +49,29 @@ fn setting(outcome: &Outcome, answer: &Answer, axis: usize, width: usize) -> Sec
     let head: Vec<&str> = std::iter::once("").chain(ROWS.iter().filter(shown).map(|row| row.label)).collect();
     let mut table = Table::new(&[&head[..], &["PUTs", ""]].concat());
     let ours = &outcome.configurations[answer.recommended].values[axis];
+    let is_measured = !outcome.configurations[answer.recommended].measured.is_empty();
     let mut puts = Vec::new();
+    // A measurement and a simulation are not compared.
+    let of_all = |found: fn(&Configuration) -> bool| {
+        let values = outcome.axes[axis].values.iter();
+        values.filter_map(|value| with(outcome, answer, &[(axis, value.as_str())])).all(found)
+    };
+    let (all_measured, all_simulated) =
+        (of_all(|one| !one.measured.is_empty()), of_all(|one| !one.simulated.is_empty()));
     for value in &outcome.axes[axis].values {
         let mark = if value == ours { "> " } else { "  " };
         let mut row = vec![format!("{mark}{}", plain(value))];
         match with(outcome, answer, &[(axis, value.as_str())]) {
             Some(one) => {
                 row.extend(ROWS.iter().filter(shown).map(|row| (row.show)(&one.summary)));
-                let figures = if one.measured.is_empty() { &one.simulated } else { &one.measured };
+                let figures = if all_simulated && !all_measured { &one.simulated } else { one.runs() };
                 let store = ledger::sum(figures).store;
                 puts.push(store.puts as f64);
                 row.push(whole(store.puts as f64));
-                row.push(one.breaks.first().map(|broken| format!("breaks {}", plain(broken))).unwrap_or_default());
+                let only_simulated = is_measured && one.measured.is_empty();
+                let how = only_simulated.then(|| "only simulated".to_owned());
+                let broken = one.breaks.first().map(|broken| format!("breaks {}", plain(broken)));
+                row.push(how.into_iter().chain(broken).collect::<Vec<_>>().join("; "));
             }
             None => row.push("not tried".into()),
         }
@@ -65,7 +79,10 @@ fn setting(outcome: &Outcome, answer: &Answer, axis: usize, width: usize) -> Sec
     }
     let why = answer.reasons.iter().filter(|reason| reason.setting == outcome.axes[axis].name);
     let mut notes: Vec<String> = why.flat_map(|reason| lines(&reason.why, width)).collect();
-    if name == "block-cache-write-delay" {
+    if is_measured && !all_measured && all_simulated {
+        notes.push("PUTs as simulated: not every value ran for real.".into());
+    }
+    if name == WRITE_DELAY && flush_share(outcome.configurations[answer.recommended].runs()).is_none() {
         notes.extend(lines(&what_sets_the_puts(outcome, answer, &puts), width));
     }
     Section { table: Some(table), notes, ..Section::new(&format!("{name}: {}", plain(ours))) }
@@ -125,7 +142,7 @@ fn where_it_went(outcome: &Outcome, answer: &Answer, width: usize) -> Section {
     }
     let bill = ledger::bill(outcome, answer.recommended);
     let money = super::columns::monthly;
-    let notes = lines(
+    let mut notes = lines(
         &format!(
             "A month costs {}: {} for PUT and LIST, {} for GET and HEAD, {} for transfer and storage ({}, {}).",
             money(bill.total()),
@@ -137,6 +154,10 @@ fn where_it_went(outcome: &Outcome, answer: &Answer, width: usize) -> Section {
         ),
         width,
     );
+    // With delays to compare, the reason for the delay says it.
+    if let Some(said) = flush_share(found).filter(|_| outcome.axis(WRITE_DELAY).is_none()) {
+        notes.extend(lines(&format!("PUTs: {said}."), width));
+    }
     Section { table: Some(table), notes, ..Section::new("Where bytes and requests went") }
 }
 
@@ -181,7 +202,7 @@ fn trust(outcome: &Outcome, width: usize) -> Vec<Section> {
     let table = (!trust.confirmations.is_empty()).then_some(pairs);
     let mut sections = vec![Section { lead, table, ..Section::new("Trust") }];
     if !trust.differences.is_empty() {
-        let mut table = Table::new(&["", "its seconds / ours", "95 % interval", "p (Holm)"]);
+        let mut table = Table::new(&["", "its loss / ours", "95 % interval", "p (Holm)"]);
         for one in &trust.differences {
             let values = outcome.configurations.get(one.other).map(|one| one.values.join(" ")).unwrap_or_default();
             let interval = format!("{:.3} to {:.3}", one.low, one.high);

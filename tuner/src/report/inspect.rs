@@ -25,6 +25,8 @@ pub struct Report<'a> {
     /// Records that were left out because they ask for no data, and times that were mended.
     pub skipped_records: u64,
     pub times_mended: u64,
+    /// Of how a trace was recorded.
+    pub notices: &'a [String],
 }
 
 /// Cache sizes shown here; `mrc` shows all.
@@ -43,6 +45,7 @@ impl Report<'_> {
             mix.notes
                 .push(format!("{} times lay before their predecessor's and were mended", count(self.times_mended)));
         }
+        mix.notes.extend(self.notices.iter().cloned());
         let mut sections = vec![mix];
         sections.extend(sizes(&found.requests));
         sections.push(character(found));

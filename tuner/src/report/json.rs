@@ -43,8 +43,10 @@ fn check(outcome: &Outcome) -> Result<()> {
                 bail!("configuration {n} has {found} {what} runs for {workloads} workloads");
             }
         }
-        if let Some(round) = one.measured_seconds.iter().find(|round| round.len() != workloads) {
-            bail!("configuration {n} has a round of {} times for {workloads} workloads", round.len());
+        if let Some(round) =
+            one.measured_seconds.iter().chain(&one.measured_losses).find(|round| round.len() != workloads)
+        {
+            bail!("configuration {n} has a round of {} figures for {workloads} workloads", round.len());
         }
     }
     let answer = outcome.answer.iter();

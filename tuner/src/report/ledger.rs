@@ -44,6 +44,7 @@ pub const PARTS: [Part; 3] = [
                 share(one.cache.read_ahead.saturating_sub(one.cache.read_ahead_used), one.cache.read_ahead)
             }),
             ("stores", |one| count(one.cache.stores)),
+            ("forced by flushes", |one| one.cache.forced_by_flush().map_or("-".into(), percent)),
             ("coalesced writes", |one| count(one.cache.coalesced)),
             ("zero reads", |one| count(one.cache.zero_reads)),
             ("zero writes", |one| count(one.cache.zero_writes)),

@@ -30,6 +30,8 @@ pub struct Subject {
     pub prefilled_blocks: u64,
     pub skipped_records: u64,
     pub times_mended: u64,
+    /// Of how a trace was recorded.
+    pub notices: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -153,6 +155,7 @@ pub fn text(subject: &Subject, result: &RunResult) -> String {
         let (skipped, mended) = (subject.skipped_records, subject.times_mended);
         out.push_str(&format!("trace: {skipped} records ask for no data, {mended} times ran backwards\n"));
     }
+    subject.notices.iter().for_each(|notice| out.push_str(&format!("trace: {notice}\n")));
     if let Some(failure) = &measured.first_failure {
         out.push_str(&format!("FAILED: {} operations, the first: {failure}\n", count(measured.failures())));
     }

@@ -48,7 +48,8 @@ pub fn trust(outcome: &Outcome) -> Vec<String> {
         .to_owned(),
     ];
     if let Some([median, worst]) = trust.model_error {
-        said.push(format!("Seconds were predicted within {} (median), {} (worst).", percent(median), percent(worst)));
+        let what = of_the_model(outcome).1;
+        said.push(format!("{what} predicted within {} (median), {} (worst).", percent(median), percent(worst)));
     }
     if let Some(tau) = trust.rank_agreement {
         said.push(format!("Rank agreement (tau b) {tau:.2}."));
@@ -57,9 +58,19 @@ pub fn trust(outcome: &Outcome) -> Vec<String> {
         said.push(format!("Noise floor {}.", percent(noise)));
     }
     if let Some(ratio) = trust.hold_out {
-        said.push(format!("In a round that did not choose it, it took {} of what was expected.", percent(ratio)));
+        said.push(format!("In a round that did not choose it, its loss was {} of what was expected.", percent(ratio)));
     }
     said
+}
+
+/// The metric by which the model is judged, and how a sentence about it begins: seconds where workloads ran as fast as they
+/// could, else the goal's number, since at its own pace a workload takes as long as it takes.
+pub fn of_the_model(outcome: &Outcome) -> (&'static str, String) {
+    if outcome.trust.confirmations.iter().any(|one| one.metric == "loss") {
+        ("loss", format!("The loss by the goal ({}) was", plain(&outcome.goal.name)))
+    } else {
+        ("seconds", "Seconds were".to_owned())
+    }
 }
 
 /// `link up 78 %, threads 41 %`; what is used less than a tenth binds nothing.

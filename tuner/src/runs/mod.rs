@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use self::keys::KeyLog;
 use crate::outcome::rounds::Round;
-use crate::outcome::{Figures, Outcome, StoreLedger};
+use crate::outcome::{Outcome, StoreLedger};
 
 const RUN: &str = "run.json";
 const LOCK: &str = "lock";
@@ -73,8 +73,12 @@ pub struct Description {
     pub version: String,
     /// As typed, secrets left out.
     pub command: Vec<String>,
+    /// Where it was typed: paths in it may be relative.
+    #[serde(default)]
+    pub directory: PathBuf,
     pub place: Whereabouts,
     /// What results depend on, by name: options, hashes of workloads and of the model. Equal: results may be reused.
+    /// Empty: a run that cannot be gone on with.
     pub depends_on: BTreeMap<String, String>,
 }
 
@@ -90,9 +94,17 @@ impl Description {
             started: format!("{now:.0}"),
             version: env!("CARGO_PKG_VERSION").into(),
             command,
+            directory: std::env::current_dir().unwrap_or_default(),
             place: Whereabouts::of(settings),
             depends_on,
         })
+    }
+
+    /// What a person types to go on with this run.
+    pub fn resuming(&self) -> String {
+        let here = std::env::current_dir().is_ok_and(|here| here == self.directory);
+        let resume = format!("s3b-tuner sweep --resume {}", self.id);
+        if here { resume } else { format!("cd {} && {resume}", self.directory.display()) }
     }
 }
 
@@ -100,12 +112,25 @@ impl Description {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
-    /// One configuration over one workload, in virtual time.
-    Simulated { configuration: usize, workload: usize, figures: Box<Figures> },
+    /// The store is going to be learnt for at most so many dollars.
+    Learning { dollars: f64 },
+    /// That is done: what it did cost, and the model's file. No model: it was interrupted, or nothing came of it.
+    Learnt { dollars: f64, model: Option<String> },
+    /// What is run for real is settled.
+    Planned(Planned),
     /// A whole round of real runs.
     Round(Round),
-    /// Everything issued to the store so far.
+    /// Everything issued to the store in real runs so far; while one is under way, with the most that it may issue.
     Spent(StoreLedger),
+}
+
+/// The bounds that real runs were planned within: the same again give the same plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    pub max_time_ns: u64,
+    pub max_dollars: f64,
+    /// Of the plan.
+    pub digest: String,
 }
 
 /// The directory of a run under way. Others see that it is alive until this is dropped.
@@ -145,7 +170,8 @@ impl RunDirectory {
     /// Goes on with a run that was stopped or killed. Answers also what it had, as it came; rounds in order.
     ///
     /// # Errors
-    /// No such run, one that is alive, or one whose results depend on other things than `now`: named, with both values.
+    /// No such run, one that is alive or finished, or one whose results depend on other things than `now`: named, with
+    /// both values.
     pub fn resume(id: &str, now: &Description) -> Result<(Self, Vec<Record>)> {
         Self::resume_in(&directory_of_runs()?, id, now)
     }
@@ -158,6 +184,9 @@ impl RunDirectory {
         let Some(lock) = lock(&path)? else {
             bail!("--resume={id}: that run is still alive; wait for it, or stop it first");
         };
+        if found.state == State::Finished {
+            bail!("--resume={id}: that run is finished; start a new one without --resume");
+        }
         let before = found.description.with_context(|| format!("--resume={id}: {RUN} cannot be read; start anew"))?;
         differences(&before, now).with_context(|| format!("--resume={id}"))?;
         let records = read_results(&path)?;
@@ -175,11 +204,18 @@ impl RunDirectory {
     pub fn note(&self, record: &Record) -> Result<()> {
         let line = serde_json::to_string(record)? + "\n";
         let mut file = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = file.metadata().map(|meta| meta.len());
         let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
-        written.with_context(|| format!("cannot note a result in {}", self.path.join(RESULTS).display()))
+        if let (Err(_), Ok(whole)) = (&written, whole) {
+            // Half a line would spoil the next one; what opens the file again mends it too.
+            let _ = file.set_len(whole);
+        }
+        written.with_context(|| {
+            format!("cannot note a result in {}; what was noted before is kept", self.path.join(RESULTS).display())
+        })
     }
 
-    /// Keeps the outcome: the run is finished.
+    /// Keeps the outcome: the run is finished, unless it says that it was stopped.
     ///
     /// # Errors
     /// As [`RunDirectory::note`].
@@ -189,15 +225,16 @@ impl RunDirectory {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Forgets a run that has nothing to tell and left nothing behind; one that left something stays.
+    /// Forgets a run that has nothing to tell and left nothing behind; any other stays. Answers whether it stays.
     ///
     /// # Errors
     /// The file system's.
-    pub fn forget(&self) -> Result<()> {
-        if !keys::read(&self.path)?.is_empty() {
-            return Ok(());
+    pub fn forget(&self) -> Result<bool> {
+        if !keys::read(&self.path)?.is_empty() || !read_results(&self.path)?.is_empty() {
+            return Ok(true);
         }
-        fs::remove_dir_all(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+        fs::remove_dir_all(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))?;
+        Ok(false)
     }
 
     /// The log of keys, and what it holds already.
@@ -242,10 +279,20 @@ pub struct Found {
     pub left: u64,
 }
 
+impl Found {
+    /// What a person types to go on with it; `None`: it cannot be gone on with.
+    pub fn resuming(&self) -> Option<String> {
+        let description = self.description.as_ref().filter(|one| !one.depends_on.is_empty())?;
+        // Another version of the program may answer otherwise, and refuses.
+        let description = Some(description).filter(|one| one.version == env!("CARGO_PKG_VERSION"))?;
+        (self.state == State::Stopped).then(|| description.resuming())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Alive,
-    /// It has an outcome.
+    /// It has an outcome, and nothing stopped it.
     Finished,
     /// Killed, interrupted or failed.
     Stopped,
@@ -312,11 +359,25 @@ fn look(path: &Path) -> Result<Found> {
     let description = text.and_then(|text| serde_json::from_str(&text).ok());
     let state = match lock(path)? {
         None => State::Alive,
-        Some(_) if path.join(OUTCOME).exists() => State::Finished,
+        Some(_) if is_whole(&path.join(OUTCOME)) => State::Finished,
         Some(_) => State::Stopped,
     };
     let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Found { id, path: path.to_owned(), description, state, left: keys::read(path)?.len() as u64 })
+}
+
+/// Whether this is the outcome of a run that nothing stopped. Half an outcome is none.
+fn is_whole(outcome: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Ended {
+        run: Run,
+    }
+    #[derive(Deserialize)]
+    struct Run {
+        stopped: Option<String>,
+    }
+    let Ok(file) = File::open(outcome) else { return false };
+    serde_json::from_reader(std::io::BufReader::new(file)).is_ok_and(|ended: Ended| ended.run.stopped.is_none())
 }
 
 /// The lock that says a run is alive; the kernel lets it go however the process ends. `None`: another holds it.
@@ -368,8 +429,8 @@ mod tests {
         Description { id: id.into(), started: started.into(), depends_on, ..Description::default() }
     }
 
-    fn simulated(configuration: usize) -> Record {
-        Record::Simulated { configuration, workload: 0, figures: Box::default() }
+    fn spent(puts: u64) -> Record {
+        Record::Spent(StoreLedger { puts, ..StoreLedger::default() })
     }
 
     #[test]
@@ -378,7 +439,7 @@ mod tests {
         let first = description("aa01", "2026-11-01T00:00:00Z");
         let run = RunDirectory::create_in(dir.path(), first.clone()).unwrap();
         RunDirectory::create_in(dir.path(), description("aa02", "2026-11-02T00:00:00Z")).unwrap();
-        run.note(&simulated(7)).unwrap();
+        run.note(&spent(7)).unwrap();
         let states: Vec<_> = all(dir.path()).unwrap().iter().map(|one| (one.id.clone(), one.state)).collect();
         assert_eq!(states, [("aa01".into(), State::Alive), ("aa02".into(), State::Stopped)]);
         assert!(RunDirectory::resume_in(dir.path(), "aa01", &first).err().unwrap().to_string().contains("alive"));
@@ -387,11 +448,11 @@ mod tests {
         let path = run.path().to_owned();
         drop(run);
         // As a crash leaves it.
-        let torn = fs::read_to_string(path.join(RESULTS)).unwrap() + "{\"simulated\":{\"con";
+        let torn = fs::read_to_string(path.join(RESULTS)).unwrap() + "{\"spent\":{\"pu";
         fs::write(path.join(RESULTS), torn).unwrap();
         let (again, records) = RunDirectory::resume_in(dir.path(), "aa01", &first).unwrap();
-        assert!(matches!(&records[..], [Record::Simulated { configuration: 7, .. }]));
-        again.note(&simulated(8)).unwrap();
+        assert!(matches!(&records[..], [Record::Spent(StoreLedger { puts: 7, .. })]));
+        again.note(&spent(8)).unwrap();
         drop(again);
         assert_eq!(RunDirectory::resume_in(dir.path(), "aa01", &first).unwrap().1.len(), 2);
     }

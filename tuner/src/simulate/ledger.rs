@@ -42,13 +42,16 @@ impl HostSide {
     }
 }
 
+/// The place of the stores that flushes hurried, among the counters of the cache.
+const FORCED: usize = 12;
+
 /// The counters at one time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observed {
     pub(crate) requests: StoreLedger,
     get_retries: u64,
     /// Counters of the cache and the zero map, in one order.
-    cache: [u64; 11],
+    cache: [u64; 14],
 }
 
 impl Observed {
@@ -69,9 +72,18 @@ impl Observed {
                 &zero.write_hits,
                 &cache.evictions,
                 &cache.pressure_waits,
+                &cache.delay_stores,
+                &cache.flush_stores,
+                &cache.pressure_stores,
             ]
             .map(s3b_engine::stats::Counter::get),
         }
+    }
+
+    /// The same without what later flushes hurried.
+    pub(crate) fn with_forced(mut self, forced: u64) -> Self {
+        self.cache[FORCED] = forced;
+        self
     }
 
     /// What came since `before`. `throttled`: answers of 503, which the counters below the engine do not tell apart.
@@ -79,7 +91,8 @@ impl Observed {
         let mut cache = self.cache;
         cache.iter_mut().zip(before.cache).for_each(|(now, then)| *now -= then);
         let [write_misses, merge_reads, read_ahead, read_ahead_used, stores, zero_stores, unasked, ..] = cache;
-        let [.., zero_reads, zero_writes, evictions, pressure_waits] = cache;
+        let [.., zero_reads, zero_writes, evictions, pressure_waits, delay_stores, flush_stores, pressure_stores] =
+            cache;
         let store = StoreLedger { throttled, ..self.requests.since(&before.requests) };
         let stores = stores + zero_stores;
         // Every GET is a demand, a merge or a read-ahead, and some of those needed no GET: the zero map answered them.
@@ -100,6 +113,9 @@ impl Observed {
             zero_writes: zero_writes + store.deleted_keys,
             evictions,
             pressure_waits,
+            delay_stores,
+            flush_stores,
+            pressure_stores,
         };
         Ledger { host: host.ledger, cache, store }
     }

@@ -30,6 +30,7 @@ pub use self::many::{Finished, in_parallel, many};
 pub use self::player::Pace;
 use self::player::Player;
 use self::scene::Scene;
+pub(crate) use self::scene::within_speeds;
 pub use self::tape::{Found, MOST_KEPT, Ops, Tape};
 use crate::measure::Measured;
 use crate::model::{StoreModel, Utilisation};
@@ -48,13 +49,12 @@ pub struct Job {
     pub seed: u64,
     pub start: Start,
     pub host: Host,
-    pub limit: Limit,
     /// Every operation finds the engine idle: all that the ones before it started at once has been done.
     pub settle: bool,
 }
 
 impl Job {
-    /// From a cold cache at the workload's own times, without limits.
+    /// From a cold cache at the workload's own times.
     pub fn new(settings: Settings, tape: Arc<Tape>) -> Self {
         Self {
             settings,
@@ -64,7 +64,6 @@ impl Job {
             seed: 0,
             start: Start::default(),
             host: Host::default(),
-            limit: Limit::default(),
             settle: false,
         }
     }
@@ -93,22 +92,11 @@ impl Default for Host {
     }
 }
 
-/// When to give a configuration up: it can only get worse.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Limit {
-    /// Of requests, at list prices.
-    pub dollars: Option<f64>,
-    /// Of the whole, the final flush included.
-    pub elapsed: Option<Duration>,
-}
-
 /// How a simulation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// All operations and the final flush.
     Whole,
-    /// At its [`Limit`].
-    AtLimit,
     /// Because the caller said so.
     Stopped,
 }
@@ -122,15 +110,14 @@ pub struct Simulated {
     pub ledger: Ledger,
     /// Most bytes ever acknowledged and not yet stored.
     pub at_risk_bytes: u64,
+    /// In the store at the end, what was there at the start included.
+    pub stored_bytes: u64,
     /// Of the store's model; nothing without one.
     pub utilisation: Option<Utilisation>,
     pub ended: Ended,
     /// What the engine said when the volume was opened.
     pub notices: Vec<String>,
 }
-
-/// Between two looks at what has been spent.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Longer than anybody waits for a final flush: an engine that is not done by then will never be.
 const NEVER: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -177,38 +164,32 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     scene.weather_on(job.seed);
     let before = scene.observe();
     let mut player = Player::new(job, scene.volume(), device_starts);
-    let patience = job.limit.elapsed.unwrap_or(Duration::from_nanos(job.tape.summary.duration_ns) + NEVER);
-    let played = clock::timeout(stretched(patience), async {
-        tokio::select! {
-            biased;
-            ended = player.play(job, &scene, stop) => ended,
-            ended = too_dear(job.limit, &scene) => Ok(ended),
-        }
-    });
-    let ended = match played.await {
+    let patience = Duration::from_nanos(job.tape.summary.duration_ns) + NEVER;
+    let ended = match clock::timeout(stretched(patience), player.play(job, &scene, stop)).await {
         Some(ended) => ended?,
-        None if job.limit.elapsed.is_some() => Ended::AtLimit,
         None => bail!("{}: the engine does not come to its end: {}", job.tape.title, scene.describe()),
     };
+    let forced = player.forced();
     let (measured, host) = player.finish(ended);
-    let ledger = scene.ledger(&before, host);
+    let ledger = scene.ledger(&before, host, forced);
     let requests = ledger.store;
     let at_risk_bytes = scene.most_at_risk();
+    let stored_bytes = scene.stored_bytes();
     let utilisation = scene.utilisation();
     if ended == Ended::Whole {
         scene.weather_off();
         scene.close().await.context("cannot close the volume")?;
     }
-    Ok(Simulated { measured, requests, ledger, at_risk_bytes, utilisation, ended, notices: scene.notices() })
-}
-
-/// Returns when more than the limit has been spent, also in the final flush.
-async fn too_dear(limit: Limit, scene: &Scene) -> Ended {
-    let Some(most) = limit.dollars else { return std::future::pending().await };
-    while scene.dollars() <= most {
-        clock::sleep(stretched(LOOK_EVERY)).await;
-    }
-    Ended::AtLimit
+    Ok(Simulated {
+        measured,
+        requests,
+        ledger,
+        at_risk_bytes,
+        stored_bytes,
+        utilisation,
+        ended,
+        notices: scene.notices(),
+    })
 }
 
 #[cfg(test)]

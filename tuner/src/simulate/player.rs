@@ -19,7 +19,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::dilation::{shrunk, since, stretched, tick_after};
 use super::ledger::HostSide;
 use super::scene::Scene;
-use super::{Ended, Host, Job, Limit};
+use super::{Ended, Host, Job};
 use crate::bodies::PIECE;
 use crate::measure::{Done, Measured};
 
@@ -101,6 +101,8 @@ pub(super) struct Player {
     debt_ns: f64,
     side: HostSide,
     ops: u64,
+    /// Stores that flushes had hurried when all operations had returned: without the final flush.
+    forced: Option<u64>,
 }
 
 /// What the player knows of a stream of operations.
@@ -168,6 +170,7 @@ impl Player {
             debt_ns: 0.0,
             side: HostSide::default(),
             ops: 0,
+            forced: None,
         }
     }
 
@@ -179,10 +182,8 @@ impl Player {
         self.started = clock::now();
         for op in job.tape.ops()? {
             let op = op?;
-            if self.ops.is_multiple_of(LOOK_EVERY)
-                && let Some(ended) = look(&job.limit, scene, stop)
-            {
-                return Ok(ended);
+            if self.ops.is_multiple_of(LOOK_EVERY) && stop.load(Relaxed) {
+                return Ok(Ended::Stopped);
             }
             self.ops += 1;
             match job.pace {
@@ -190,7 +191,7 @@ impl Player {
                 Pace::Closed { .. } => self.in_turn(op).await,
             }
         }
-        self.drain().await;
+        self.drain(scene).await;
         Ok(Ended::Whole)
     }
 
@@ -352,12 +353,13 @@ impl Player {
     }
 
     /// Waits for all, and flushes.
-    async fn drain(&mut self) {
+    async fn drain(&mut self, scene: &Scene) {
         // Of a closed loop: thinking is part of it. The semaphore is never closed.
         let _all = self.slots.acquire_many(self.at_most as u32).await;
         while self.shared.with(|results| results.outstanding > 0) {
             self.shared.returned.notified().await;
         }
+        self.forced = Some(scene.forced());
         let before_flush = clock::now();
         let flushed = self.volume.flush().await;
         self.shared.with(|results| {
@@ -366,6 +368,11 @@ impl Player {
             }
             results.measured.drain = since(before_flush);
         });
+    }
+
+    /// See the field.
+    pub(super) fn forced(&self) -> Option<u64> {
+        self.forced
     }
 
     pub(super) fn finish(self, ended: Ended) -> (Measured, HostSide) {
@@ -384,14 +391,6 @@ struct Rested {
     intended: Instant,
     now: Instant,
     place: Place,
-}
-
-fn look(limit: &Limit, scene: &Scene, stop: &AtomicBool) -> Option<Ended> {
-    if stop.load(Relaxed) {
-        return Some(Ended::Stopped);
-    }
-    let dear = limit.dollars.is_some_and(|most| scene.dollars() > most);
-    dear.then_some(Ended::AtLimit)
 }
 
 struct Order {

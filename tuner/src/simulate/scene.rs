@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use s3b_engine::block_cache::disk::{CacheDisk, DiskTimes, ModelledDisk};
 use s3b_engine::clock;
 use s3b_engine::cpu::{Cpu, Work};
 use s3b_engine::geometry::{BlockNumber, Geometry};
@@ -19,20 +20,21 @@ use secrecy::SecretString;
 use super::dilation::{DILATION, stretched_settings};
 use super::ledger::{HostSide, Observed};
 use super::{Job, Start};
+use crate::left_out::of_a_run;
 use crate::model::settings::CpuRates;
 use crate::model::{StoreModel, Switched, Utilisation};
-use crate::outcome::{Ledger, PriceTable};
-use crate::prices::Reader;
-use crate::requests;
+use crate::outcome::Ledger;
 
 /// Any that encrypts: no byte of a simulation is ever encrypted, but headers and lengths are those of encryption.
 const PASSWORD: &str = "simulated";
 
 pub(super) struct Scene {
     stack: Stack,
+    memory: Memory,
     counts: Arc<Counts>,
     model: Option<Arc<Switched>>,
-    prices: PriceTable,
+    /// Where the cache file lies, if the settings have one.
+    disk: Option<Arc<ModelledDisk>>,
 }
 
 impl Scene {
@@ -46,7 +48,7 @@ impl Scene {
         let weight = Weight::of_ratio(job.tape.content.compressibility);
         let blocks = found.iter().map(BlockNumber);
         prefill(&memory, &settings, password.as_ref(), geometry, blocks, weight).context("cannot put data in place")?;
-        let mut below: Arc<dyn ObjectBackend> = Arc::new(memory);
+        let mut below: Arc<dyn ObjectBackend> = Arc::new(memory.clone());
         let model = match &job.store {
             Some(store) => {
                 let store = within_speeds(store, &settings);
@@ -65,8 +67,10 @@ impl Scene {
             password,
             access_key: None,
         };
-        let stack = Stack::open(&settings, parts).await.context("cannot open the volume")?;
-        let scene = Self { stack, counts, model, prices: PriceTable::standard() };
+        let disk = cache_disk(job, &settings)?;
+        let as_disk = disk.clone().map(|disk| disk as Arc<dyn CacheDisk>);
+        let stack = Stack::open_on(&settings, parts, as_disk).await.context("cannot open the volume")?;
+        let scene = Self { stack, memory, counts, model, disk };
         // The survey runs in the background, and takes no time here.
         scene.idle().await;
         Ok(scene)
@@ -95,17 +99,19 @@ impl Scene {
         clock::sleep(Duration::from_millis(1)).await;
     }
 
-    /// Requests take the model's time from now on.
+    /// Requests, and the cache file's disk, take the model's time from now on.
     pub(super) fn weather_on(&self, seed: u64) {
         if let Some(model) = &self.model {
             model.switch_on(seed);
         }
+        self.disk.iter().for_each(|disk| disk.switch(true));
     }
 
     pub(super) fn weather_off(&self) {
         if let Some(model) = &self.model {
             model.switch_off();
         }
+        self.disk.iter().for_each(|disk| disk.switch(false));
     }
 
     pub(super) fn volume(&self) -> Arc<Volume> {
@@ -116,19 +122,26 @@ impl Scene {
         Observed::of(&self.stack.stats(), &self.counts)
     }
 
-    /// Of all requests so far, at list prices; those of opening are a few, and the same for all.
-    pub(super) fn dollars(&self) -> f64 {
-        self.prices.dollars(&requests::sent(&self.counts), Reader::InRegion)
+    /// `forced`: stores that flushes had hurried before the final one.
+    pub(super) fn ledger(&self, before: &Observed, host: HostSide, forced: Option<u64>) -> Ledger {
+        let used = self.utilisation().unwrap_or_default();
+        let after = forced.map_or_else(|| self.observe(), |forced| self.observe().with_forced(forced));
+        after.since(before, host, used.throttled_gets + used.throttled_puts)
     }
 
-    pub(super) fn ledger(&self, before: &Observed, host: HostSide) -> Ledger {
-        let used = self.utilisation().unwrap_or_default();
-        self.observe().since(before, host, used.throttled_gets + used.throttled_puts)
+    /// Stores that a flush hurried, so far.
+    pub(super) fn forced(&self) -> u64 {
+        self.stack.stats().block_cache.flush_stores.get()
     }
 
     /// Most bytes written and not yet stored.
     pub(super) fn most_at_risk(&self) -> u64 {
         self.stack.stats().block_cache.most_at_risk.get()
+    }
+
+    /// In the store now, all bodies together.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.memory.stored_bytes()
     }
 
     pub(super) fn utilisation(&self) -> Option<Utilisation> {
@@ -149,15 +162,20 @@ impl Scene {
     }
 }
 
-/// As a mount of a bucket has them, without the user's own files, and with a seed for every random choice.
+/// An empty cache file's disk, in memory: the path that the settings name is never looked at.
+fn cache_disk(job: &Job, settings: &Settings) -> Result<Option<Arc<ModelledDisk>>> {
+    let has_file = settings.block_cache.file.is_some();
+    ensure!(
+        has_file || settings.durability != Durability::Journal,
+        "--durability=journal needs a cache file; add --block-cache-file=/var/cache/s3b/disk1"
+    );
+    let times = job.store.as_ref().map_or(DiskTimes::NOTHING, |store| store.disk.times(DILATION));
+    Ok(has_file.then(|| Arc::new(ModelledDisk::new(times))))
+}
+
+/// As a mount of a bucket has them, writable, from an empty cache, and with a seed for every random choice.
 fn of_a_mount(settings: &Settings, seed: u64) -> Settings {
-    let mut settings = settings.clone();
-    let cache = &mut settings.block_cache;
-    (cache.file, cache.offline, cache.recover_dirty, cache.preload) = (None, false, false, false);
-    (settings.volume.read_only, settings.volume.force) = (false, false);
-    if settings.durability == Durability::Journal {
-        settings.durability = Durability::Store;
-    }
+    let mut settings = of_a_run(settings);
     settings.location = Location::Bucket("modelled".into());
     settings.test.seed = Some(seed);
     (settings.test.delays, settings.test.errors, settings.test.discard) = (false, None, false);
@@ -165,7 +183,7 @@ fn of_a_mount(settings: &Settings, seed: u64) -> Settings {
 }
 
 /// The model, no faster than the settings allow.
-fn within_speeds(model: &StoreModel, settings: &Settings) -> StoreModel {
+pub(crate) fn within_speeds(model: &StoreModel, settings: &Settings) -> StoreModel {
     let mut model = model.clone();
     let (network, s3) = (&mut model.network, &settings.s3);
     let limits = [

@@ -1,12 +1,10 @@
 use std::num::NonZeroUsize;
 
-use s3b_engine::settings::CacheSize;
+use s3b_engine::settings::{CacheSize, Durability};
 use s3b_scenarios::{Op, OpKind};
 
 use super::*;
 use crate::model::settings::RateLimit;
-use crate::outcome::PriceTable;
-use crate::prices::Reader;
 
 fn settings(block_size: u64) -> Settings {
     let mut settings = Settings::default();
@@ -42,8 +40,8 @@ fn job(block_size: u64) -> Job {
 
 /// All of a result that could differ.
 fn story(simulated: &Simulated) -> String {
-    let Simulated { measured, requests, ledger, at_risk_bytes, utilisation, ended, notices } = simulated;
-    format!("{measured:?} {requests:?} {ledger:?} {at_risk_bytes} {utilisation:?} {ended:?} {notices:?}")
+    let Simulated { measured, requests, ledger, at_risk_bytes, stored_bytes, utilisation, ended, notices } = simulated;
+    format!("{measured:?} {requests:?} {ledger:?} {at_risk_bytes} {stored_bytes} {utilisation:?} {ended:?} {notices:?}")
 }
 
 #[test]
@@ -78,22 +76,15 @@ fn writes(ops: u64) -> Arc<Tape> {
 }
 
 #[test]
-fn it_ends_at_its_limit_or_when_told() {
+fn it_ends_when_told() {
     let mut job =
         Job { store: Some(Arc::new(crate::model::shipped::standard())), ..Job::new(settings(65536), writes(4000)) };
     // No write waits for room.
     job.settings.block_cache.size = CacheSize::Bytes(1 << 30);
     let whole = run(&job).unwrap();
     assert_eq!((whole.ended, whole.requests.puts), (Ended::Whole, 4000));
-    let limit =
-        Limit { dollars: Some(PriceTable::standard().dollars(&whole.requests, Reader::InRegion) / 2.0), elapsed: None };
-    let dear = run(&Job { limit, ..job.clone() }).unwrap();
-    assert_eq!(dear.ended, Ended::AtLimit);
-    assert!((1000..3000).contains(&dear.requests.puts), "{:?}", dear.requests);
-    let limit = Limit { dollars: None, elapsed: Some(Duration::from_secs(1)) };
-    let slow = run(&Job { limit, ..job.clone() }).unwrap();
-    assert_eq!((slow.ended, slow.measured.elapsed), (Ended::AtLimit, Duration::from_secs(1)));
-    assert!((1000..=1001).contains(&slow.measured.kind(OpKind::Write).ops), "{:?}", slow.ledger.host);
+    // 4000 whole blocks, each once: what a month's bill counts as storage.
+    assert!((4000 * 65536..4001 * 65536).contains(&whole.stored_bytes), "{}", whole.stored_bytes);
     let stopped = run_until(&job, &AtomicBool::new(true)).unwrap();
     assert_eq!((stopped.ended, stopped.requests.puts), (Ended::Stopped, 0));
 }
@@ -171,4 +162,64 @@ fn times_are_those_of_the_model_and_the_ledger_adds_up() {
     assert!(cache.read_ahead_used <= cache.read_ahead && cache.zero_writes > 0 && store.header_bytes > 0, "{cache:?}");
     assert!((4096..=4 << 20).contains(&simulated.at_risk_bytes), "{}", simulated.at_risk_bytes);
     assert!(simulated.utilisation.unwrap().seconds > 5.0);
+}
+
+/// Rewrites sixteen blocks in turn, one a 10 ms, and flushes after every tenth write. The first write is far behind them: a
+/// volume of sixteen blocks would bound the cache, and what is dirty in it.
+fn flushed(writes: u64) -> Arc<Tape> {
+    let ops = (0..writes).flat_map(|n| {
+        let block = if n == 0 { 60 } else { n % 16 };
+        let write = Op::new(n * 10_000_000, OpKind::Write, block * 65536, 4096);
+        let flush = (n % 10 == 9).then(|| Op::new(n * 10_000_000 + 1, OpKind::Flush, 0, 0));
+        [Some(write), flush].into_iter().flatten()
+    });
+    Arc::new(Tape::of_ops("flushed", ops.collect(), Found::WhatIsRead))
+}
+
+fn with_durability(durability: Durability, write_delay_s: u64) -> Job {
+    let store = Some(Arc::new(crate::model::shipped::standard()));
+    let mut job = Job { store, ..Job::new(settings(65536), flushed(1000)) };
+    job.settings.durability = durability;
+    job.settings.block_cache.write_delay = Duration::from_secs(write_delay_s);
+    job.settings.block_cache.file = (durability == Durability::Journal).then(|| "never looked at".into());
+    job
+}
+
+#[test]
+fn a_journalled_flush_waits_for_the_disk_and_not_for_the_store() {
+    let (stored, journalled) = (with_durability(Durability::Store, 2), with_durability(Durability::Journal, 2));
+    let (stored, once) = (run(&stored).unwrap(), run(&journalled).unwrap());
+    let flush = |simulated: &Simulated| simulated.measured.kind(OpKind::Flush).latency.percentile(50.0).as_secs_f64();
+    assert_eq!(once.measured.failures(), 0, "{:?}", once.measured.first_failure);
+    // Two syncs of 2 ms, and ten blocks of 64 KiB at 400 MB/s.
+    assert!((0.0056..0.0060).contains(&flush(&once)), "{}", flush(&once));
+    assert!(flush(&stored) > 0.015, "{}", flush(&stored));
+    assert_eq!(once.ledger.cache.flush_stores, 0, "no flush hurries a store");
+    assert!(once.requests.puts * 4 < stored.requests.puts, "{:?} {:?}", once.requests, stored.requests);
+    assert!(once.at_risk_bytes > stored.at_risk_bytes, "more is not in the bucket yet");
+    assert_eq!(story(&once), story(&run(&journalled).unwrap()));
+    let mut slow = crate::model::shipped::standard();
+    slow.disk.sync_ms = 100.0;
+    let slow = run(&Job { store: Some(Arc::new(slow)), ..journalled.clone() }).unwrap();
+    assert!(flush(&slow) > 0.2, "{}", flush(&slow));
+    let mut no_file = journalled;
+    no_file.settings.block_cache.file = None;
+    let error = format!("{:#}", run(&no_file).unwrap_err());
+    assert!(error.contains("--block-cache-file"), "{error}");
+}
+
+#[test]
+fn it_is_told_who_forced_the_stores() {
+    let share = |durability, delay| {
+        let cache = run(&with_durability(durability, delay)).unwrap().ledger.cache;
+        cache.forced_by_flush().unwrap()
+    };
+    assert_eq!(share(Durability::Store, 0), 0.0, "due anyhow");
+    // The rest comes when a slow request lets too many blocks become dirty.
+    assert!(share(Durability::Store, 2) > 0.98);
+    assert_eq!(share(Durability::None, 2), 0.0);
+    let mut pressed = with_durability(Durability::None, 3600);
+    pressed.settings.block_cache.max_dirty = 8;
+    let cache = run(&pressed).unwrap().ledger.cache;
+    assert!(cache.pressure_stores > 0 && cache.flush_stores == 0, "{cache:?}");
 }

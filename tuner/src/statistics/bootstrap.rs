@@ -33,14 +33,14 @@ pub fn interval(values: &[f64], seed: u64, figure: impl Fn(&mut [f64]) -> f64) -
     // A run goes on with this chance. Runs twice as long as the dependence lose little of it at their ends: near the
     // optimum of Politis and White (2004) for an AR(1) of some hundred values.
     let run = 1.0 + 2.0 * (dependence(values) - 1.0);
-    let go_on = ((1.0 - 1.0 / run) * 4_294_967_296.0) as u64;
+    let go_on = 1.0 - 1.0 / run;
     let mut random = Random::new(seed);
     let mut drawn = vec![0.0; values.len()];
     let mut figures: Vec<f64> = (0..DRAWS)
         .map(|_| {
             let mut at = 0;
             for (n, slot) in drawn.iter_mut().enumerate() {
-                let follows = n > 0 && random.bits() >> 32 < go_on;
+                let follows = n > 0 && random.chance(go_on);
                 at = if follows { (at + 1) % values.len() } else { random.below(values.len() as u64) as usize };
                 *slot = values[at];
             }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use s3b_engine::settings::flags::{Flag, engine};
-use s3b_engine::settings::{CacheSize, Settings, VolumeSettings, check, parse};
+use s3b_engine::settings::{CacheSize, Durability, Settings, VolumeSettings, check, parse};
 
 use crate::outcome::{self, LeftOut};
 
@@ -17,12 +17,16 @@ const SHORT: [(&str, &str); 4] = [
 /// Settings that say where and how large, not how fast; and what would make runs incomparable.
 const NO_AXIS: [&str; 6] = ["size", "prefix", "read-only", "shared-disk-mode", "block-cache-file", "force"];
 
+/// The cache file of a configuration that needs one where nobody named any: to be replaced by the user.
+pub const CACHE_FILE: &str = "/var/cache/s3b/disk1";
+
 /// More combinations than this are a mistake.
 const MOST: usize = 2000;
 
 pub const BLOCK_SIZE: &str = "block-size";
 pub const THREADS: &str = "block-cache-threads";
 pub const WRITE_DELAY: &str = "block-cache-write-delay";
+pub const DURABILITY: &str = "durability";
 
 /// One flag and the values to try.
 #[derive(Clone)]
@@ -152,6 +156,9 @@ impl Grid {
         for (axis, value) in self.axes.iter().zip(values) {
             axis.flag.set(settings, value)?;
         }
+        if settings.durability == Durability::Journal {
+            settings.block_cache.file.get_or_insert_with(|| CACHE_FILE.into());
+        }
         check::settle(settings)?;
         Ok(())
     }
@@ -160,7 +167,10 @@ impl Grid {
     /// axes leave it out. `None` if it cannot be.
     pub fn default_of_mount(&mut self, base: &Settings) -> Option<usize> {
         let mut settings = base.clone();
-        settings.volume.block_size.get_or_insert(VolumeSettings::NEW_BLOCK_SIZE);
+        // Where block sizes are not compared none is named, so that none is recommended.
+        if self.place_of(BLOCK_SIZE).is_some() {
+            settings.volume.block_size.get_or_insert(VolumeSettings::NEW_BLOCK_SIZE);
+        }
         check::settle(&mut settings).ok()?;
         if let Some(place) = self.configurations.iter().position(|one| one.settings == settings) {
             return Some(place);
@@ -201,8 +211,8 @@ impl Grid {
 }
 
 /// More threads than the cache has blocks can never be busy.
-fn pointless(settings: &Settings) -> Option<String> {
-    let block_size = settings.volume.block_size?;
+pub fn pointless(settings: &Settings) -> Option<String> {
+    let block_size = settings.volume.block_size.unwrap_or(VolumeSettings::NEW_BLOCK_SIZE);
     let blocks = match settings.block_cache.size {
         CacheSize::Auto => return None,
         CacheSize::Blocks(blocks) => blocks,
@@ -245,6 +255,25 @@ mod tests {
             let message = format!("{:#}", Axis::parse(text).err().expect(text));
             assert!(message.contains(part) && message.contains(text), "{message}");
         }
+    }
+
+    #[test]
+    fn a_journal_gets_a_cache_file_and_the_others_keep_theirs() {
+        let axes = || vec![Axis::parse("durability=store,journal,none").unwrap()];
+        let files = |base: &Settings| {
+            let grid = Grid::new(base, axes()).unwrap();
+            let shown =
+                |one: &Configuration| one.settings.block_cache.file.as_ref().map(|file| file.display().to_string());
+            grid.configurations.iter().map(shown).collect::<Vec<_>>()
+        };
+        let mut base = Settings::default();
+        assert_eq!(files(&base), [None, Some(CACHE_FILE.into()), None]);
+        base.block_cache.file = Some("/data/disk1".into());
+        assert_eq!(files(&base), vec![Some("/data/disk1".to_owned()); 3]);
+        base = Settings::default();
+        base.block_cache.size = CacheSize::Blocks(0);
+        let grid = Grid::new(&base, axes()).unwrap();
+        assert!(grid.left_out[0].why.contains("needs a cache"), "{:?}", grid.left_out);
     }
 
     #[test]

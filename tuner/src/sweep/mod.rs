@@ -5,9 +5,13 @@
 //!     -> simulated (rows of figures, widened where the best lies on an edge) -> confirm -> answer -> outcome
 //! ```
 
+pub mod asked;
 pub mod confirming;
+pub mod digest;
+pub mod durability;
 pub mod environment;
 pub mod grid;
+pub mod kept;
 pub mod request;
 pub mod run;
 pub mod show;

@@ -29,4 +29,6 @@ pub struct Request {
     pub dry_run: bool,
     pub sim_only: bool,
     pub real_only: bool,
+    /// Go on with this run.
+    pub resume: Option<String>,
 }

@@ -9,18 +9,21 @@ use anyhow::{Result, anyhow, bail};
 use s3b_engine::clock;
 use s3b_engine::settings::{CacheSize, Location, Settings};
 
+use super::asked::{Asked, why_none};
 use super::confirming::{self, Confirming, Real};
+use super::durability;
 use super::environment::{environment, machine_memory, timestamp};
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
+use super::kept::Kept;
 use super::request::Request;
+use super::show;
 use super::simulated::{Rows, Simulator};
 use super::subjects::{self, Subject};
-use super::summary::Frame;
 use super::widen::{is_end, widened};
-use crate::answer::choose::{Question, Scores, choose};
-use crate::answer::pareto;
-use crate::answer::reasons::reasons;
+use crate::answer::choose::Scores;
+use crate::answer::{guard, pareto};
 use crate::command_line::command_line;
+use crate::confirm::Plan;
 use crate::doctor::bucket;
 use crate::interrupt::Interrupt;
 use crate::model::{StoreModel, shipped};
@@ -45,43 +48,68 @@ const PROBE_TIME: Duration = Duration::from_secs(60);
 /// # Errors
 /// Whatever prevents an answer; an interrupted sweep is an outcome.
 pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Outcome>> {
-    let (start, started) = (clock::now(), timestamp());
-    let simulates = !request.real_only && !request.target.is_bare_directory();
-    let mut subjects = subjects::load(&request.chosen, simulates)?;
+    let start = (clock::now(), timestamp());
+    let subjects = subjects::load(&request.chosen, simulates(request))?;
     let base = base_settings(request);
-    let mut grid = grid(request, &base)?;
+    let grid = grid(request, &base)?;
+    let kept = Kept::open(request, &subjects, &base)?;
+    let result = search(request, kept.as_ref(), (subjects, base, grid), start, interrupt).await;
+    if let Some(kept) = &kept {
+        kept.close(&result);
+    }
+    result
+}
+
+fn simulates(request: &Request) -> bool {
+    !request.real_only && !request.target.is_bare_directory()
+}
+
+/// The sweep itself, with what is kept of it on disk.
+async fn search(
+    request: &Request,
+    kept: Option<&Kept>,
+    (mut subjects, base, mut grid): (Vec<Subject>, Settings, Grid),
+    (start, started): (clock::Instant, String),
+    interrupt: &Interrupt,
+) -> Result<Option<Outcome>> {
     let default = grid.default_of_mount(&base);
     warn(request).await?;
-    let (model, mut spent) = if simulates { model(request, interrupt).await? } else { (None, 0.0) };
+    let (model, mut spent) = if simulates(request) { model(request, kept, interrupt).await? } else { (None, 0.0) };
+    let model = model.map(|model| tokio::task::block_in_place(|| durability::with_users_disk(model, &base)));
     announce(model.as_ref(), &grid, &subjects);
-    let weights: Vec<f64> = subjects.iter().map(|subject| subject.info.weight).collect();
-    let stop = stop_of(interrupt);
-    let mut search =
-        Search { request, weights: &weights, default, rows: Vec::new(), stopped: None, pool: None, tie: 1.0 };
+    let asked = Asked::of(request, &subjects, &grid);
+    let stop = stop_of(interrupt, request.max_time.saturating_sub(start.elapsed()));
+    let mut search = Search::new(request, &asked, interrupt, default);
     search.simulate(model.as_ref(), &subjects, &base, &mut grid, &stop)?;
     let mut real = None;
-    let candidates = search.candidates(&grid);
+    let candidates = search.candidates();
     if search.confirms(model.is_some(), &candidates) {
         let max_time = request.max_time.saturating_sub(start.elapsed());
         let max_dollars = (request.max_cost - spent).max(0.0);
         let (subjects, model) = (&mut subjects, model.clone());
-        let mut confirming = Confirming { request, subjects, grid: &grid, default, model, max_time, max_dollars };
-        let Some(plan) = confirming.plan(&search.rows, &candidates, &stop)? else { return Ok(None) };
-        let ran = confirming.run(&plan, &mut search.rows, interrupt).await?;
-        search.take(candidates, &ran);
-        spent += ran.spent_dollars;
-        real = Some(ran);
+        let mut confirming =
+            Confirming { request, asked: &asked, subjects, grid: &grid, default, model, max_time, max_dollars };
+        real = search.confirm(&mut confirming, kept, &candidates, &stop).await?;
     } else if request.dry_run {
         eprintln!("nothing would be run for real");
+    }
+    if request.dry_run {
         return Ok(None);
     }
-    let (scores, answer) = search.answer(&grid);
-    let (rows, stopped) = (search.rows, search.stopped);
+    spent += real.as_ref().map_or(0.0, |real| real.spent_dollars);
+    let (scores, answer) = search.answer();
+    let answer = answer.map(|answer| search.with_reasons(answer, &grid, &scores));
+    if let Some(real) = &mut real {
+        real.speak_of(answer.as_ref().map(|answer| answer.recommended));
+    }
+    let assumptions = durability::assumptions(&base, &grid, model.as_deref(), real.is_some());
+    let Search { rows, stopped, notes, .. } = search;
     let fresh = || format!("{:012x}", rand::random::<u64>() >> 16);
+    let notices = subjects::notices(&subjects);
     let mut outcome = Outcome {
         schema: SCHEMA.to_owned(),
         run: RunInfo {
-            id: real.as_ref().map_or_else(fresh, |real| real.run.description.id.clone()),
+            id: kept.map_or_else(fresh, |kept| kept.run.description.id.clone()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: command_line(std::env::args()),
             started,
@@ -101,46 +129,59 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
         answer: None,
         trust: real.as_ref().map_or_else(Trust::default, |real| real.trust.clone()),
     };
-    finish(&mut outcome, answer, &scores);
-    if let Some(real) = real {
-        real.run.finish(&outcome)?;
-    }
+    outcome.trust.notes.extend(notices);
+    outcome.trust.notes.extend(notes);
+    finish(&mut outcome, answer, &scores, assumptions);
     Ok(Some(outcome))
 }
 
 /// Scores into the rows, sentences into the answer.
-fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores) {
+fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores, assumptions: Vec<String>) {
     for (n, row) in outcome.configurations.iter_mut().enumerate() {
         row.summary.score = scores.of(n);
     }
-    outcome.answer = answer.map(|answer| explained(answer, outcome, scores));
+    match answer {
+        Some(answer) => {
+            let mut answer = explained(answer, outcome);
+            answer.caveats.extend(assumptions);
+            outcome.answer = Some(answer);
+        }
+        None => outcome.trust.notes.extend(why_none(&outcome.configurations)),
+    }
 }
 
 /// What is simulated, and what it cost to learn it: of a dry run, at worst.
-async fn model(request: &Request, interrupt: &Interrupt) -> Result<(Option<Arc<StoreModel>>, f64)> {
+async fn model(
+    request: &Request,
+    kept: Option<&Kept>,
+    interrupt: &Interrupt,
+) -> Result<(Option<Arc<StoreModel>>, f64)> {
     if let Some(model) = &request.target.model {
         return Ok((Some(Arc::new(model.clone())), 0.0));
     }
     let Location::Bucket(name) = &request.target.access.settings.location else { return Ok((None, 0.0)) };
+    let earlier = kept.map_or(0.0, |kept| kept.earlier.dollars);
+    if let Some(model) = kept.and_then(|kept| kept.earlier.model.clone()) {
+        return Ok((Some(Arc::new(model)), earlier));
+    }
     let standard = || Some(Arc::new(shipped::standard()));
     if request.sim_only {
         eprintln!("no request is sent to {name}: the shipped model of S3 STANDARD stands for it");
         return Ok((standard(), 0.0));
     }
     let billing = Billing::of(request.prices.clone(), request.reader);
-    let (cost, time) = (request.max_cost * PROBE_SHARE, request.max_time.mul_f64(PROBE_SHARE).min(PROBE_TIME));
+    let cost = (request.max_cost * PROBE_SHARE).min(request.max_cost - earlier).max(0.0);
+    let time = request.max_time.mul_f64(PROBE_SHARE).min(PROBE_TIME);
     let study = Study::new(name, billing, cost, time, request.seed)
         .map_err(|why| anyhow!("--max-cost leaves ${cost:.3} to learn the bucket: {why}; or give --model"))?;
-    let (worst, seconds) = (study.worst_case(), time.as_secs());
-    eprintln!(
-        "learning {name} first: worst case ${worst:.4}, at most {seconds} s (--model takes one that `probe` wrote)"
-    );
+    study.announce();
     if request.dry_run {
         eprintln!("no request is sent to {name} now: what follows is planned with the shipped model of S3 STANDARD");
-        return Ok((standard(), worst));
+        return Ok((standard(), earlier + study.worst_case()));
     }
-    let (model, spent) = learn(&study, &request.target.access, interrupt).await?;
-    Ok((Some(Arc::new(model)), spent))
+    let run = kept.map(|kept| kept.run.clone());
+    let (model, spent) = learn(&study, &request.target.access, run, interrupt).await?;
+    Ok((Some(Arc::new(model)), earlier + spent))
 }
 
 /// What speaks against storing in the bucket, before anything is stored there.
@@ -153,12 +194,13 @@ async fn warn(request: &Request) -> Result<()> {
     }
 }
 
-/// A flag for threads, set once the user asks to stop.
-fn stop_of(interrupt: &Interrupt) -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
+/// A flag for threads, set once the user asks to stop or the time is over.
+fn stop_of(interrupt: &Interrupt, time: Duration) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(time.is_zero()));
     let (flag, interrupt) = (stop.clone(), interrupt.clone());
     tokio::spawn(async move {
-        interrupt.wait().await;
+        // Whichever comes first.
+        let _ = clock::timeout(time, interrupt.wait()).await;
         flag.store(true, Relaxed);
     });
     stop
@@ -221,16 +263,51 @@ fn goal(request: &Request) -> Goal {
 /// The grid as far as it was simulated.
 struct Search<'a> {
     request: &'a Request,
-    weights: &'a [f64],
+    asked: &'a Asked<'a>,
+    interrupt: &'a Interrupt,
     default: Option<usize>,
     rows: Vec<Configuration>,
+    /// For the reader.
+    notes: Vec<String>,
     stopped: Option<String>,
     /// Only these may be recommended; nothing: all.
     pool: Option<Vec<usize>>,
-    tie: f64,
+    /// Of real runs.
+    noise: Option<f64>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(request: &'a Request, asked: &'a Asked<'a>, interrupt: &'a Interrupt, default: Option<usize>) -> Self {
+        let (rows, notes) = (Vec::new(), Vec::new());
+        Self { request, asked, interrupt, default, rows, notes, stopped: None, pool: None, noise: None }
+    }
+
+    /// Shows the plan and carries it out. `None`: a dry run, or real runs that could not be planned.
+    async fn confirm(
+        &mut self,
+        confirming: &mut Confirming<'_>,
+        kept: Option<&Kept>,
+        candidates: &[usize],
+        stop: &AtomicBool,
+    ) -> Result<Option<Real>> {
+        match (confirming.plan(kept, &self.rows, candidates, stop), kept) {
+            (Ok(None), _) | (Ok(_), None) => Ok(None),
+            (Ok(Some(plan)), Some(kept)) => {
+                let ran = confirming.run(&plan, kept, &mut self.rows, self.interrupt).await?;
+                self.take(&plan, &ran);
+                Ok(Some(ran))
+            }
+            // What was simulated is an answer too, but none to who asked for the plan only, for real runs only, or to go on.
+            (Err(error), _) if self.request.dry_run || self.request.resume.is_some() || self.simulated_none() => {
+                Err(error)
+            }
+            (Err(error), _) => {
+                self.unconfirmed(&error, stop);
+                Ok(None)
+            }
+        }
+    }
+
     /// All rows: simulated where there is a model.
     fn simulate(
         &mut self,
@@ -251,7 +328,7 @@ impl Search<'_> {
             saturate: request.goal.saturates(),
             seed: request.seed,
             threads: request.jobs.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
-            frame: Frame { weights: self.weights, prices: &request.prices, reader: request.reader },
+            frame: self.asked.frame(),
             machine_memory: machine_memory(),
             survey: request.target.survey,
             stop,
@@ -266,11 +343,35 @@ impl Search<'_> {
         possible && !candidates.is_empty() && (request.confirm > 0 || !modelled)
     }
 
-    /// Only what ran for real may be recommended from now on.
-    fn take(&mut self, candidates: Vec<usize>, real: &Real) {
-        self.pool = Some(candidates);
-        self.tie = 1.0 + real.trust.noise_floor.unwrap_or(0.0);
+    fn simulated_none(&self) -> bool {
+        self.rows.iter().all(|row| row.simulated.is_empty())
+    }
+
+    /// Why it stopped before it was done.
+    fn why_stopped(&self) -> String {
+        if self.interrupt.is_asked() { "interrupted" } else { "out of time" }.to_owned()
+    }
+
+    /// Real runs could not be planned: what was simulated stands.
+    fn unconfirmed(&mut self, error: &anyhow::Error, stop: &AtomicBool) {
+        if stop.load(Relaxed) {
+            self.stopped = Some(self.why_stopped());
+        }
+        let note = format!("nothing was run for real: {error:#}");
+        eprintln!("{note}");
+        self.notes.push(note);
+    }
+
+    /// Only what really ran may be recommended from now on; without a whole round nothing did, and the simulation stands.
+    fn take(&mut self, plan: &Plan, real: &Real) {
         self.stopped.clone_from(&real.stopped);
+        self.asked.mark(&mut self.rows, self.default);
+        let ran = ran_for_real(&self.rows, plan.wanted.candidates.iter().map(|one| one.configuration));
+        if ran.is_empty() {
+            return;
+        }
+        self.pool = Some(ran);
+        self.noise = real.trust.noise_floor;
         if real.trust.verdict == Verdict::ModelNotTrusted {
             eprintln!("the model is not trusted: the answer rests on what was measured");
         }
@@ -279,12 +380,10 @@ impl Search<'_> {
     /// Simulates the grid, and what lies beyond its edges as long as the best lies on one.
     fn run(&mut self, simulator: &Simulator<'_>, base: &Settings, grid: &mut Grid) -> Result<()> {
         for widening in 0..=WIDENINGS {
-            let Rows { mut rows, stopped, .. } = simulator.run(&grid.configurations[self.rows.len()..])?;
-            for row in &mut rows {
-                row.breaks = self.request.constraints.broken_by(row);
-            }
+            let Rows { rows, stopped, .. } = simulator.run(&grid.configurations[self.rows.len()..])?;
             self.rows.extend(rows);
-            self.stopped = stopped.then(|| "interrupted".to_owned());
+            self.asked.mark(&mut self.rows, self.default);
+            self.stopped = stopped.then(|| self.why_stopped());
             // A range that the user gave is the user's.
             if stopped || widening == WIDENINGS || !self.request.vary.is_empty() || !self.widen(base, grid)? {
                 break;
@@ -295,7 +394,7 @@ impl Search<'_> {
 
     /// Adds what lies beyond the edges on which the best lies; false: it lies inside.
     fn widen(&self, base: &Settings, grid: &mut Grid) -> Result<bool> {
-        let (_, Some(answer)) = self.answer(grid) else { return Ok(false) };
+        let (_, Some(answer)) = self.answer() else { return Ok(false) };
         let best = &self.rows[answer.tied[0]].values;
         let mut axes = grid.axes.clone();
         let mut wider = false;
@@ -316,8 +415,8 @@ impl Search<'_> {
     }
 
     /// The best by the simulation and the default, for real runs; without a simulation all.
-    fn candidates(&self, grid: &Grid) -> Vec<usize> {
-        let (scores, answer) = self.answer(grid);
+    fn candidates(&self) -> Vec<usize> {
+        let (scores, answer) = self.answer();
         let Some(answer) = answer else {
             return (0..self.rows.len()).filter(|n| self.rows[*n].simulated.is_empty()).collect();
         };
@@ -330,42 +429,33 @@ impl Search<'_> {
         chosen
     }
 
-    fn answer(&self, grid: &Grid) -> (Scores, Option<Answer>) {
+    fn answer(&self) -> (Scores, Option<Answer>) {
         let pool: Vec<usize> = self.pool.clone().unwrap_or_else(|| (0..self.rows.len()).collect());
-        choose(&Question {
-            configurations: &self.rows,
-            weights: self.weights,
-            goal: self.request.goal,
-            prices: &self.request.prices,
-            reader: self.request.reader,
-            pool: &pool,
-            block_size: grid.place_of(BLOCK_SIZE),
-            threads: grid.place_of(THREADS),
-            default: self.default,
-            tie: self.tie,
-        })
+        self.asked.choose(&self.rows, &pool, self.default, self.noise)
+    }
+
+    fn with_reasons(&self, answer: Answer, grid: &Grid, scores: &Scores) -> Answer {
+        let which = (answer.recommended, self.default);
+        Answer { reasons: self.asked.reasons(&self.rows, &grid.axes_of_outcome(), scores, which), ..answer }
     }
 }
 
-/// The answer with its sentences; scores go into the rows.
-fn explained(answer: Answer, outcome: &Outcome, scores: &Scores) -> Answer {
-    let recommended = answer.recommended;
-    let runs = |one: &Configuration| if one.measured.is_empty() { one.simulated.clone() } else { one.measured.clone() };
+/// Of these, what was measured.
+fn ran_for_real(rows: &[Configuration], candidates: impl Iterator<Item = usize>) -> Vec<usize> {
+    candidates.filter(|n| !rows[*n].measured.is_empty()).collect()
+}
+
+/// The answer with its sentences.
+fn explained(answer: Answer, outcome: &Outcome) -> Answer {
     let mut limits: Vec<crate::outcome::Limit> = Vec::new();
-    for limit in runs(&outcome.configurations[recommended]).into_iter().flat_map(|run| run.limits) {
+    for limit in outcome.configurations[answer.recommended].runs().iter().flat_map(|run| &run.limits) {
         match limits.iter_mut().find(|known| known.name == limit.name) {
             Some(known) => known.share = known.share.max(limit.share),
-            None => limits.push(limit),
+            None => limits.push(limit.clone()),
         }
     }
     limits.sort_by(|a, b| b.share.total_cmp(&a.share));
-    Answer {
-        reasons: reasons(&outcome.configurations, &outcome.axes, scores, recommended),
-        limits,
-        caveats: caveats(outcome, &answer),
-        pareto: pareto::front(&outcome.configurations),
-        ..answer
-    }
+    Answer { limits, caveats: caveats(outcome, &answer), pareto: pareto::front(&outcome.configurations), ..answer }
 }
 
 fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
@@ -384,6 +474,7 @@ fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
         let done = outcome.configurations.iter().filter(ran).count();
         notes.push(format!("{why}: {done} of {} configurations were compared", outcome.configurations.len()));
     }
+    notes.extend(guard::sentence(&outcome.configurations));
     let recommended = &outcome.configurations[answer.recommended];
     for (axis, value) in outcome.axes.iter().zip(&recommended.values) {
         if is_end(&axis.values, value) {
@@ -397,8 +488,29 @@ fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
                 .into(),
         );
     }
+    notes.extend(show::settings(outcome, answer.recommended).ok().and_then(|one| durability::meaning(outcome, &one)));
     if outcome.place.kind == crate::outcome::PlaceKind::Model {
         notes.push("nothing was run for real: the store is a model; `sweep --bucket` confirms on yours".into());
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Figures;
+
+    #[test]
+    fn what_money_did_not_suffice_for_is_not_recommended() {
+        let run = |seconds| vec![Figures { seconds, ..Figures::default() }];
+        let row = |simulated, measured: Option<f64>| Configuration {
+            simulated: run(simulated),
+            measured: measured.map(run).unwrap_or_default(),
+            ..Configuration::default()
+        };
+        // The last was a candidate, and the plan left it out.
+        let rows = [row(2.0, Some(3.0)), row(2.5, Some(2.0)), row(0.5, None)];
+        assert_eq!(ran_for_real(&rows, [2, 0, 1].into_iter()), [0, 1]);
+        assert!(ran_for_real(&rows[2..], [0].into_iter()).is_empty(), "without a whole round the simulation stands");
+    }
 }

@@ -21,7 +21,7 @@ use crate::simulate::{Ended, Host, Job, Pace, Simulated, many};
 
 /// What a hit costs the engine itself: 0.8 us for 4 KiB and a copy at about 10 GB/s, as `benches/hit_path` measures.
 /// Without it a workload of hits would take no time at all.
-const HOST: Host = Host { per_operation: Duration::from_nanos(500), ns_per_byte: 0.1 };
+pub const HOST: Host = Host { per_operation: Duration::from_nanos(500), ns_per_byte: 0.1 };
 
 /// What all simulations of a sweep have in common.
 pub struct Simulator<'a> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use s3b_scenarios::Scenario;
 use s3b_scenarios::content::ContentProperties;
+use s3b_scenarios::trace::Options;
 
+use super::digest::Digest;
 use crate::analysis;
 use crate::analysis::curve::Curves;
 use crate::analysis::fingerprint::Gatherer;
@@ -24,6 +26,10 @@ pub struct Subject {
     pub name: String,
     pub tape: Arc<Tape>,
     pub info: WorkloadInfo,
+    /// Of all that a run of it depends on.
+    pub digest: String,
+    /// Of how a trace was recorded.
+    pub notices: Vec<String>,
 }
 
 /// Where the workloads come from.
@@ -36,6 +42,8 @@ pub struct Chosen {
     pub trace_ops: Option<u64>,
     /// Of traces, if the user says it.
     pub content: Option<ContentProperties>,
+    /// How traces are read.
+    pub reading: Options,
 }
 
 /// The named workloads, or the built-in scenarios where none is named: the five short ones if every configuration runs for
@@ -46,7 +54,7 @@ pub struct Chosen {
 pub fn load(chosen: &Chosen, simulates: bool) -> Result<Vec<Subject>> {
     let mut workloads = Vec::new();
     for name in chosen.traces.iter().chain(&chosen.scenarios) {
-        let mut workload = Workload::load(name)?.scaled(chosen.scale);
+        let mut workload = Workload::load_with(name, &chosen.reading)?.scaled(chosen.scale);
         if let Some(content) = chosen.content
             && workload.is_trace()
         {
@@ -95,7 +103,9 @@ fn subject(name: String, workload: Workload, weight: f64, stated: bool) -> Resul
     let starts = workload.device_starts(1)?;
     let mut gatherer = Gatherer::new(&CURVES, FOLLOWED_BLOCKS);
     let mut curves = Curves::new(&CURVES, FOLLOWED_BLOCKS);
+    let mut digest = Digest::default();
     analysis::walk(workload.ops()?, &starts, |op, at| {
+        digest.op(op);
         gatherer.add(op, at);
         curves.add(op, at);
     })?;
@@ -117,5 +127,16 @@ fn subject(name: String, workload: Workload, weight: f64, stated: bool) -> Resul
         miss_ratio_curves: curves.curves(None).iter().map(Into::into).collect(),
         windows: Vec::new(),
     };
-    Ok(Subject { name, tape: Arc::new(Tape::of(workload)?), info })
+    let notices = workload.notices.clone();
+    let tape = Arc::new(Tape::of(workload)?);
+    digest.add(&(tape.content, &tape.streams, tape.depth, tape.found, &tape.summary.device_ends));
+    Ok(Subject { name, tape, info, digest: digest.finish(), notices })
+}
+
+/// What a reader of the result should know of the traces, each with its name.
+pub fn notices(subjects: &[Subject]) -> Vec<String> {
+    let of = |subject: &Subject| {
+        subject.notices.iter().map(|notice| format!("{}: {notice}", subject.name)).collect::<Vec<_>>()
+    };
+    subjects.iter().flat_map(of).collect()
 }

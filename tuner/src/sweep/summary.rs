@@ -29,7 +29,7 @@ pub fn summary(figures: &[Figures], frame: Frame<'_>, memory_bytes: u64) -> Summ
     };
     let rate = |one: &Figures| (one.read.bytes + one.write.bytes).max(1) as f64 / one.seconds.max(1e-9);
     let log_rates: Vec<f64> = figures.iter().map(|one| rate(one).ln()).collect();
-    let months = figures.iter().map(|one| frame.prices.per_month(&one.ledger.store, one.seconds, 0.0, frame.reader));
+    let months = figures.iter().map(|one| frame.prices.month_of(one, frame.reader));
     Summary {
         score: f64::INFINITY,
         bytes_per_s: crate::statistics::mean(&log_rates).exp(),

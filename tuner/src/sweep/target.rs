@@ -83,7 +83,11 @@ impl Target {
     }
 }
 
-fn load(name: &str) -> Result<StoreModel> {
+/// A shipped model, or one from a file.
+///
+/// # Errors
+/// No such model, or one that is wrong.
+pub fn load(name: &str) -> Result<StoreModel> {
     if shipped::names().any(|shipped| shipped == name) {
         shipped::load(name)
     } else {

@@ -17,7 +17,7 @@ fn tuner(dir: &Path, args: &[&str]) -> Output {
 fn slower(outcome: &Outcome, workload: usize, factor: f64) -> Outcome {
     let mut outcome = outcome.clone();
     for one in &mut outcome.configurations {
-        one.measured_seconds.iter_mut().for_each(|round| round[workload] *= factor);
+        one.measured_losses.iter_mut().for_each(|round| round[workload] *= factor);
     }
     outcome
 }
@@ -50,11 +50,15 @@ fn real_rounds_are_compared_with_their_noise() {
     assert_eq!((found.verdict, found.real), (Verdict::Regression, true));
     assert!(found.changes.iter().any(|one| one.workload == "backup" && one.judged == Judged::Worse), "{found:#?}");
     assert!(!found.changes.iter().any(|one| one.workload == "vm-io"), "{found:#?}");
+    // Another price table is another question where dollars are part of the goal.
+    let mut dearer = base.clone();
+    dearer.prices.put_per_1000 *= 2.0;
+    assert_eq!(compare(&base, &dearer, 0.05).verdict, Verdict::NotComparable);
     // Rounds that scatter by far more than the threshold show nothing.
     let mut noisy = base.clone();
     for one in &mut noisy.configurations {
-        for (n, round) in one.measured_seconds.iter_mut().enumerate() {
-            round.iter_mut().for_each(|seconds| *seconds *= if n % 2 == 0 { 1.6 } else { 0.6 });
+        for (n, round) in one.measured_losses.iter_mut().enumerate() {
+            round.iter_mut().for_each(|loss| *loss *= if n % 2 == 0 { 1.6 } else { 0.6 });
         }
     }
     assert_eq!(compare(&base, &noisy, 0.05).verdict, Verdict::Inconclusive);
@@ -74,6 +78,11 @@ fn another_question_is_not_comparable() {
     assert!(changed(|new| new.run.seed = 8).contains("seed"));
     assert!(changed(|new| new.place.model_toml.push(' ')).contains("model"));
     assert!(changed(|new| new.axes[1].values.push("128".into())).contains("settings"));
+    assert!(changed(|new| new.goal.name = "cost".into()).contains("goal"));
+    assert!(changed(|new| new.workloads[1].compressibility = 3.0).contains("compressibility 3"));
+    assert!(changed(|new| new.workloads[1].zero_share = 0.5).contains("zero share 0.5"));
+    let other = changed(|new| new.configurations[2].settings_toml.push_str("compress = \"zstd\"\n"));
+    assert!(other.contains("do not vary: nothing else in the base, compress = \"zstd\" in the new"), "{other}");
     assert!(changed(|new| new.schema = "s3b-sweep/2".into()).contains("schema"));
 }
 

@@ -61,6 +61,9 @@ fn ledger([reads, writes, flushes]: [u64; 3], [misses, puts, gets]: [u64; 3], by
             zero_writes: 17,
             evictions: misses / 2,
             pressure_waits: if lanes < 10.0 { 120 } else { 0 },
+            delay_stores: puts / 4,
+            flush_stores: puts - puts / 4,
+            pressure_stores: 0,
         },
         store: StoreLedger {
             gets,
@@ -107,6 +110,7 @@ fn run(block: usize, threads: usize, delay: usize, workload: usize) -> Figures {
         late: 3,
         skipped: 0,
         ledger,
+        stored_bytes: 20 << 30,
         at_risk_bytes: ((wait * 18e6) as u64 + bytes) * (1 + workload as u64),
         limits: vec![],
         runs: 1,
@@ -300,7 +304,7 @@ pub fn simulated() -> Outcome {
 fn confirmations(configuration: usize, workload: usize, run: &Figures) -> Vec<Confirmation> {
     let (read, flush, store) = (&run.read.latency, &run.flush.latency, &run.ledger.store);
     let all = [
-        ("seconds", run.seconds),
+        ("loss", run.seconds * 3.0),
         ("read.p50", read.p50_ms),
         ("read.p99", read.p99_ms),
         ("flush.p99", flush.p99_ms),
@@ -340,6 +344,9 @@ pub fn confirmed() -> Outcome {
                 one.measured.iter().enumerate().map(seconds).collect()
             })
             .collect();
+        // Any number that goes with the seconds.
+        one.measured_losses =
+            one.measured_seconds.iter().map(|round| round.iter().map(|s| s * 3.0).collect()).collect();
         for workload in 0..3 {
             outcome.trust.confirmations.extend(confirmations(n, workload, &one.simulated[workload]));
         }

@@ -343,10 +343,6 @@ impl Core {
         !self.effects.is_empty()
     }
 
-    pub(crate) fn geometry(&self) -> Geometry {
-        self.config.geometry
-    }
-
     pub(crate) fn block_of(&self, index: u32) -> BlockNumber {
         self.entry(index).block
     }

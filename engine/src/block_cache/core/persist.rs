@@ -218,7 +218,8 @@ impl Core {
         let block_size = self.block_size() as usize;
         let entry = self.entry(image.index);
         let piece = image.copied..(image.copied + COPY_LIMIT).min(block_size);
-        let out = &mut image.buffer.get_mut().expect("the image is not handed out before it is whole")[piece.clone()];
+        let cells = self.config.payload.cells(piece.clone());
+        let out = &mut image.buffer.get_mut().expect("the image is not handed out before it is whole")[cells];
         // A merge or a whole write may have completed it meanwhile.
         if entry.content.is_complete() {
             entry.content.copy_out(piece.clone(), out);

@@ -101,10 +101,28 @@ impl Core {
             return;
         }
         self.background += 1;
+        self.count_cause(index, now);
         let entry = self.entry_mut(index);
         entry.state = State::Staging;
         entry.busy().slot = true;
         self.effects.push(Effect::Work { index });
+    }
+
+    /// Why now: the write delay where it is over in any case.
+    fn count_cause(&self, index: u32, now: Micros) {
+        let (entry, stats) = (self.entry(index), &self.stats.block_cache);
+        // Tried before, and counted then; or the mount's end, which is nobody's doing.
+        if self.draining || entry.busy.as_ref().is_some_and(|busy| busy.attempts > 0) {
+            return;
+        }
+        let cause = if entry.time.saturating_add(self.config.write_delay) <= now {
+            &stats.delay_stores
+        } else if entry.pending <= self.stored.urgent() {
+            &stats.flush_stores
+        } else {
+            &stats.pressure_stores
+        };
+        cause.increment();
     }
 
     /// One slot for as many due zero blocks as stand in front.

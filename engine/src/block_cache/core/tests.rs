@@ -508,10 +508,15 @@ fn a_flush_waits_for_two_stores_at_most() {
 
 #[test]
 fn an_entry_and_its_table_cost_little() {
-    // Entry, hash table slot at its fullest load factor of 7/16 to 7/8, reference counts and allocator header.
+    // Entry, hash table slot at its fullest load factor of 7/16 to 7/8, and what the buffer's owner needs.
     let entry = size_of::<Entry>();
     let table = 9 * 16 / 7;
-    assert!(entry + table + 16 + 8 <= 128, "{entry} + {table} + 24");
+    let counts_and_allocator = 16 + 8;
+    assert!(entry + table + counts_and_allocator <= 128, "{entry} + {table} + {counts_and_allocator}");
+    for block_size in (12..=23).map(|shift| 1 << shift) {
+        let books = super::super::slab::books(block_size);
+        assert!(entry + table + books <= 128, "{entry} + {table} + {books}, blocks of {block_size}");
+    }
 }
 
 #[test]
@@ -589,5 +594,24 @@ fn a_load_under_way_does_not_overtake_a_verification() {
             })
             .collect();
         assert_eq!(woken, [before, after]);
+    }
+}
+
+#[test]
+fn read_ahead_counts_as_used_when_it_served_somebody() {
+    let whole = Piece { block: BlockNumber(0), start: 0, len: BLOCK };
+    let part = Piece { block: BlockNumber(0), start: 0, len: 512 };
+    for (written, used) in [(None, 1), (Some(part), 1), (Some(whole), 0)] {
+        let mut core = Core::new(config(2, 2, 2, 4), Arc::default());
+        core.prefetch.push_back(0);
+        core.poll(0, |_| false);
+        let index = core.find(BlockNumber(0)).unwrap();
+        core.fetched(index, Ok(Arrived::Data(Base::Memory(FORM.zeroed()), None)), 1);
+        if let Some(piece) = written {
+            let access = Access { now: 2, known_zero: false, queued: false };
+            core.write(piece, Source::Bytes(&vec![1; piece.len as usize]), access).unwrap();
+        }
+        assert!(core.hit(part, 3).is_some());
+        assert_eq!(core.stats.block_cache.read_ahead_used.get(), used, "{written:?}");
     }
 }

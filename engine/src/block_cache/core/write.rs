@@ -40,7 +40,12 @@ impl Core {
             return Ok(());
         }
         let index = self.admit(piece.block, Some(piece.range()), access)?;
-        let copied = self.entry_mut(index).content.write(form, piece.range(), source);
+        let entry = self.entry_mut(index);
+        let copied = entry.content.write(form, piece.range(), source);
+        if entry.marks.take(Marks::AHEAD) && piece.len < form.block_size {
+            // It saved the read that would complete the block.
+            self.stats.block_cache.read_ahead_used.increment();
+        }
         self.stats.block_cache.copied_bytes.add(copied as u64);
         self.written(index, if source.is_zeros() { 0 } else { piece.len }, access.now);
         Ok(())
@@ -53,7 +58,10 @@ impl Core {
         }
         let index = self.admit(block, None, access)?;
         let len = if matches!(base, Base::Zero) { 0 } else { self.block_size() };
-        self.entry_mut(index).content = Content::new(base);
+        let entry = self.entry_mut(index);
+        entry.content = Content::new(base);
+        // What was read ahead is gone unread.
+        entry.marks.take(Marks::AHEAD);
         // Whatever was unknown or unreadable is not any more.
         self.heal(index);
         self.wake_all(index, &Wake::Retry);

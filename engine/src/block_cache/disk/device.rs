@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 
+use crate::clock::Instant;
 use crate::error::{Error, ErrorKind, Result};
 
 /// All calls may block; reads come from several threads at once.
@@ -27,6 +28,22 @@ pub trait CacheDisk: Send + Sync + 'static {
     }
     /// These synced bytes are not needed soon. Only a hint.
     fn advise_unneeded(&self, _offset: u64, _len: u64) {}
+    /// Whether blocks of a weightless volume may lie here (see [`crate::payload`]).
+    fn takes_cells(&self) -> bool {
+        false
+    }
+    /// Writes the cells that stand for the bytes from `offset` on, a sector each; so does [`CacheDisk::read_cells`] read.
+    fn write_cells(&self, _offset: u64, _cells: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn read_cells(&self, _offset: u64, _cells: &mut [u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// When all calls since the last question will have done their work, on the engine's clock; `None`: they have. Of a
+    /// modelled disk, whose calls return at once: who called asks, and waits.
+    fn done_at(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// A regular file, readable by its owner only, locked against a second user while open.

@@ -18,6 +18,7 @@ use super::slots::Slots;
 use super::table::{Content, Table};
 use super::{BlockRecord, CacheDisk, Change, Loaded, OpenOptions, Slot};
 use crate::block_cache::sectors::SectorMask;
+use crate::clock::Instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::BlockNumber;
 
@@ -84,7 +85,7 @@ impl CacheFile {
         capacity_blocks: u32,
         options: OpenOptions,
     ) -> Result<(CacheFile, Loaded)> {
-        let slots = Slots::new(disk, identity.geometry.block_size());
+        let slots = Slots::new(disk, identity.geometry.block_size(), options.payload);
         let Opened { state, table, next_sequence, capacity, slots: most, free, loaded } =
             load::open(&slots, identity, capacity_blocks, options)?;
         let writer = Writer {
@@ -109,7 +110,7 @@ impl CacheFile {
         Ok((file, loaded))
     }
 
-    /// Reads the content of `block` from `slot` into `out`, which is one block long; sectors outside the mask of an incomplete
+    /// Reads the content of `block` from `slot` into `out`, the cells of one block; sectors outside the mask of an incomplete
     /// block become zero. Never waits for the persister.
     ///
     /// Errors: `Corrupt` if the bytes are not those that were written (drop a clean block and fetch it again); `Stale` if the
@@ -181,6 +182,11 @@ impl CacheFile {
         self.token.load(Ordering::Acquire)
     }
 
+    /// See [`CacheDisk::done_at`].
+    pub fn done_at(&self) -> Option<Instant> {
+        self.slots.disk.done_at()
+    }
+
     /// Blocks that still fit.
     pub fn free_slots(&self) -> u32 {
         self.capacity.saturating_sub(self.table.lock().live())
@@ -225,7 +231,9 @@ impl CacheFile {
                 return refuse(format!("block {block} twice in a batch"));
             }
             let (block, slot) = match change {
-                Change::Put { block, data, .. } if data.as_ref().is_some_and(|data| data.len() != self.block_len()) => {
+                Change::Put { block, data, .. }
+                    if data.as_ref().is_some_and(|data| data.len() != self.slots.block_len()) =>
+                {
                     return refuse(format!("block {block} with a wrong length"));
                 }
                 Change::Put { replaces: None, .. } => continue,
@@ -240,10 +248,6 @@ impl CacheFile {
             }
         }
         Ok(())
-    }
-
-    fn block_len(&self) -> usize {
-        self.slots.layout.block_size as usize
     }
 
     /// Step 1: finds slots and fills them. An error leaves everything as it was.
@@ -274,7 +278,7 @@ impl CacheFile {
             taken.push(slot);
             let Some(data) = data else { return Ok(Some(Placed { slot: Slot(slot), crc: 0 })) };
             writer.written.push(slot);
-            writer.written_bytes += data.len() as u64;
+            writer.written_bytes += self.slots.payload.byte_count(data.len()) as u64;
             let crc = self.slots.write_data(slot, data, partial(mask.as_ref()))?;
             Ok(Some(Placed { slot: Slot(slot), crc }))
         };

@@ -259,7 +259,7 @@ impl Loader<'_> {
                 return Ok(None);
             }
         }
-        let mut data = vec![0; self.slots.layout.block_size as usize];
+        let mut data = vec![0; self.slots.block_len()];
         let crc = self.slots.read_data(slot, mask.as_ref(), &mut data)?;
         Ok((crc == record.data_crc).then_some(mask))
     }

@@ -40,8 +40,8 @@ enum Step {
 
 /// Sparse: a page that was never written takes no room.
 #[derive(Clone, Default)]
-struct Pages {
-    len: u64,
+pub(super) struct Pages {
+    pub(super) len: u64,
     pages: BTreeMap<u64, Arc<[u8; PAGE]>>,
 }
 
@@ -114,7 +114,7 @@ impl Images {
 }
 
 impl Pages {
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         if offset + out.len() as u64 > self.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -130,7 +130,7 @@ impl Pages {
         Ok(())
     }
 
-    fn write(&mut self, offset: u64, data: &[u8]) {
+    pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
         let mut done = 0;
         while done < data.len() {
             let (page, start, len) = part(offset + done as u64, data.len() - done);
@@ -141,7 +141,7 @@ impl Pages {
         self.len = self.len.max(offset + data.len() as u64);
     }
 
-    fn set_len(&mut self, len: u64) {
+    pub(super) fn set_len(&mut self, len: u64) {
         if len < self.len {
             let (page, start, _) = part(len, PAGE);
             self.pages.split_off(&(page + 1));

@@ -38,6 +38,7 @@ mod file;
 mod format;
 mod load;
 mod memory_disk;
+mod modelled_disk;
 mod slots;
 mod table;
 #[cfg(test)]
@@ -47,12 +48,14 @@ pub use device::{CacheDisk, FileDisk};
 pub use file::CacheFile;
 pub use format::Identity;
 pub use memory_disk::MemoryDisk;
+pub use modelled_disk::{DiskTimes, ModelledDisk};
 
 use bytes::Bytes;
 
 use crate::block_cache::sectors::SectorMask;
 use crate::etag::ETag;
 use crate::geometry::BlockNumber;
+use crate::payload::Payload;
 
 /// Where the file keeps one block. Good until the block is replaced or dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,7 +79,7 @@ pub enum Change {
         record: BlockRecord,
         /// The known sectors of an incomplete dirty block; `None`: complete.
         mask: Option<SectorMask>,
-        /// The whole block; sectors outside the mask are ignored. `None`: all zero, no data are written.
+        /// The cells of the whole block; those of sectors outside the mask are ignored. `None`: all zero, no data are written.
         data: Option<Bytes>,
         /// The slot that holds the block now.
         replaces: Option<Slot>,
@@ -123,4 +126,6 @@ pub struct Loaded {
 pub struct OpenOptions {
     /// Go on although dirty blocks are damaged, without them (`--force`). Otherwise that is an error.
     pub accept_loss: bool,
+    /// What blocks are made of.
+    pub payload: Payload,
 }

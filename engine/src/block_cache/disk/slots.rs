@@ -10,18 +10,20 @@ use super::format::{DIRECTORY_LEN, FileState, Layout, RECORD_LEN, Record, mask_b
 use crate::block_cache::sectors::SectorMask;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::SECTOR;
+use crate::payload::Payload;
 
 pub struct Slots {
     pub disk: Arc<dyn CacheDisk>,
     pub layout: Layout,
+    pub payload: Payload,
     /// The cache file, for messages.
     pub name: String,
 }
 
 impl Slots {
-    pub fn new(disk: Arc<dyn CacheDisk>, block_size: u32) -> Self {
+    pub fn new(disk: Arc<dyn CacheDisk>, block_size: u32, payload: Payload) -> Self {
         let name = disk.name();
-        Self { disk, layout: Layout::new(block_size), name }
+        Self { disk, layout: Layout::new(block_size), payload, name }
     }
 
     pub fn error(&self, doing: impl fmt::Display, error: io::Error) -> Error {
@@ -33,7 +35,12 @@ impl Slots {
         Error::new(error.kind(), format!("cache file {}: {doing}: {}{hint}", self.name, error.message()))
     }
 
-    /// Writes the known bytes of a block; the answer is the checksum for its record.
+    /// Cells of a block.
+    pub fn block_len(&self) -> usize {
+        self.payload.cell_count(self.layout.block_size as usize)
+    }
+
+    /// Writes the known cells of a block; the answer is the checksum for its record.
     pub fn write_data(&self, slot: u32, data: &[u8], mask: Option<&SectorMask>) -> Result<u32> {
         let failed = |error| self.error(format_args!("writing slot {slot}"), error);
         let mut crc = 0;
@@ -45,14 +52,19 @@ impl Slots {
             }
         }
         for run in self.known(mask) {
-            let bytes = &data[run.clone()];
-            crc = crc32c::crc32c_append(crc, bytes);
-            self.disk.write_at(self.layout.data_at(slot) + run.start as u64, bytes).map_err(failed)?;
+            let at = self.layout.data_at(slot) + run.start as u64;
+            let cells = &data[self.payload.cells(run)];
+            crc = crc32c::crc32c_append(crc, cells);
+            match self.payload {
+                Payload::Real => self.disk.write_at(at, cells),
+                Payload::Weightless => self.disk.write_cells(at, cells),
+            }
+            .map_err(failed)?;
         }
         Ok(crc)
     }
 
-    /// Reads the known bytes of a block, zeros elsewhere; the answer is the checksum of what was read.
+    /// Reads the known cells of a block, zeros elsewhere; the answer is the checksum of what was read.
     pub fn read_data(&self, slot: u32, mask: Option<&SectorMask>, out: &mut [u8]) -> Result<u32> {
         let mut crc = 0;
         if let Some(mask) = mask {
@@ -60,10 +72,14 @@ impl Slots {
             out.fill(0);
         }
         for run in self.known(mask) {
-            let bytes = &mut out[run.clone()];
             let at = self.layout.data_at(slot) + run.start as u64;
-            self.disk.read_at(at, bytes).map_err(|error| self.error(format_args!("reading slot {slot}"), error))?;
-            crc = crc32c::crc32c_append(crc, bytes);
+            let cells = &mut out[self.payload.cells(run)];
+            match self.payload {
+                Payload::Real => self.disk.read_at(at, cells),
+                Payload::Weightless => self.disk.read_cells(at, cells),
+            }
+            .map_err(|error| self.error(format_args!("reading slot {slot}"), error))?;
+            crc = crc32c::crc32c_append(crc, cells);
         }
         Ok(crc)
     }

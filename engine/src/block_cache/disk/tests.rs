@@ -14,7 +14,12 @@ fn identity(location: &str) -> Identity {
 }
 
 fn try_open(disk: &Arc<MemoryDisk>, capacity: u32, accept_loss: bool) -> crate::error::Result<(CacheFile, Loaded)> {
-    CacheFile::open(disk.clone(), &identity("bucket/disk1"), capacity, OpenOptions { accept_loss })
+    CacheFile::open(
+        disk.clone(),
+        &identity("bucket/disk1"),
+        capacity,
+        OpenOptions { accept_loss, ..OpenOptions::default() },
+    )
 }
 
 fn open(disk: &Arc<MemoryDisk>, capacity: u32) -> (CacheFile, Loaded) {
@@ -383,8 +388,14 @@ fn files_of_others_are_left_untouched() {
     let disk = Arc::new(MemoryDisk::new());
     drop(open(&disk, 8));
     let steps = disk.steps();
-    let error =
-        CacheFile::open(disk.clone(), &identity("bucket/disk2"), 8, OpenOptions { accept_loss: true }).err().unwrap();
+    let error = CacheFile::open(
+        disk.clone(),
+        &identity("bucket/disk2"),
+        8,
+        OpenOptions { accept_loss: true, ..OpenOptions::default() },
+    )
+    .err()
+    .unwrap();
     assert!(error.message().contains("bucket/disk1") && error.message().contains("bucket/disk2"), "{error}");
     assert_eq!(disk.steps(), steps);
     for foreign in

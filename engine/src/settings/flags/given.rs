@@ -67,6 +67,11 @@ impl Given {
         Ok(given)
     }
 
+    /// Forgets these names: flags that another program alone understands.
+    pub fn skip(&mut self, names: &[&str]) {
+        self.0.retain(|e| !names.contains(&e.name.as_str()));
+    }
+
     /// Turns s3backer's spellings into ours, for the flags of one table.
     pub fn canonical<T: 'static>(&mut self, flags: impl Iterator<Item = &'static Flag<T>> + Clone) {
         for entry in std::mem::take(&mut self.0) {

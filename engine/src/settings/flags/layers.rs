@@ -430,7 +430,7 @@ pub static LAYERS: &[Flag<Settings>] = &[
         Switch,
         CACHE,
         "true",
-        "Mount from the cache file without the store; verify when it is back",
+        "Mount from the cache file without the store; verify when it is back. Turns --direct-io on",
         field!(Settings; block_cache.offline, parse::boolean, bool::to_string),
     )
     .shown_by("engine/tests/flags.rs::offline_mounts_from_the_cache_file_and_verifies_on_return"),

@@ -17,6 +17,8 @@ enum End {
     Stated(EndReason, u64),
     /// Bytes of the incomplete frame at the end.
     Torn(u64),
+    /// Where the broken frame begins, and the next that looks whole: what a power cut can leave, or damage.
+    Gap(u64, u64),
     /// At a frame's border, without a word.
     Open,
 }
@@ -91,7 +93,7 @@ impl S3bt {
                     return Ok(false);
                 }
                 Found::Broken(taken) => {
-                    self.end = Some(End::Torn(self.torn(taken)?));
+                    self.end = Some(self.broken(taken)?);
                     return Ok(false);
                 }
             }
@@ -127,8 +129,9 @@ impl S3bt {
         Ok(Found::Frame { kind: head[4], ops })
     }
 
-    /// Whether the broken frame is the last: then its bytes are the answer. Damage within the file is an error.
-    fn torn(&mut self, taken: Vec<u8>) -> Result<u64, TraceError> {
+    /// What a broken frame means: whether it is the last, or others lie behind it. They are not used: operations
+    /// between are missing, nobody knows how many.
+    fn broken(&mut self, taken: Vec<u8>) -> Result<End, TraceError> {
         let mut window = taken;
         // Its own magic does not count as another frame's.
         let mut at = 1;
@@ -136,12 +139,7 @@ impl S3bt {
         loop {
             while let Some(bytes) = window.get(at..at + FRAME_HEADER_LEN) {
                 if is_frame_header(bytes) {
-                    let byte = self.frame_start + gone + at as u64;
-                    let what = format!(
-                        "damaged frame, and more frames behind it at byte {byte}: the file was damaged after it was \
-                         written; copy it again"
-                    );
-                    return Err(self.error(what));
+                    return Ok(End::Gap(self.frame_start, self.frame_start + gone + at as u64));
                 }
                 at += 1;
             }
@@ -153,7 +151,7 @@ impl S3bt {
             let got = self.source.read_up_to(&mut window[kept..])?;
             window.truncate(kept + got);
             if got == 0 {
-                return Ok(self.source.position() - self.frame_start);
+                return Ok(End::Torn(self.source.position() - self.frame_start));
             }
         }
     }
@@ -259,11 +257,15 @@ impl RawOps for S3bt {
         Some(self.header)
     }
 
+    fn ending(&self) -> Option<EndReason> {
+        match self.end? {
+            End::Stated(reason, _) => Some(reason),
+            End::Torn(_) | End::Gap(..) | End::Open => None,
+        }
+    }
+
     fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
-        if self.dropped > 0 {
-            notices.push(format!("the recorder could not keep up and dropped {} operations", self.dropped));
-        }
         match self.end {
             None | Some(End::Stated(EndReason::Complete, _)) => {}
             Some(End::Stated(EndReason::SizeLimit, _)) => {
@@ -276,6 +278,10 @@ impl RawOps for S3bt {
             Some(End::Torn(bytes)) => {
                 notices.push(format!("the recording was torn off; its last {bytes} bytes are not usable"));
             }
+            Some(End::Gap(from, to)) => notices.push(format!(
+                "the recording is broken at byte {from}, as a power cut can leave it; what follows from byte {to} on \
+                 is not used"
+            )),
             Some(End::Open) => {
                 notices.push("the recording was not ended: it is still running, or the mount was killed".into());
             }

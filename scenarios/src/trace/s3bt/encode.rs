@@ -1,7 +1,5 @@
 //! Operations to frames. A pure buffer: cheap enough for the thread that serves the operation.
 
-use std::collections::VecDeque;
-
 use super::{
     EndReason, FRAME_HEADER_LEN, FRAME_MAGIC, Header, MAX_CONTENT, OPS, Previous, STATEMENT, Statement, tag, zigzag,
 };
@@ -18,7 +16,7 @@ const SECTOR: u64 = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
     Plain,
-    /// Random offsets do not compress: 6.8 bytes an operation instead of 8.2, for 10 ns.
+    /// Saves little, because random offsets do not compress: docs/TRACE-FORMAT.md has the numbers.
     Zstd,
 }
 
@@ -29,11 +27,11 @@ pub enum Packing {
 /// # use s3b_scenarios::trace::s3bt::{Encoder, Frame, Header, Packing};
 /// let header = Header { tick_ns: 1000, ..Header::default() };
 /// let (mut file, mut encoder) = (header.encode(), Encoder::new(&header));
-/// if encoder.push(&Op::new(1_000, OpKind::Write, 4096, 512)) {
-///     // A frame is full: a good time to write it.
+/// if let Some(full) = encoder.push(&Op::new(1_000, OpKind::Write, 4096, 512)) {
+///     file.extend(full.seal(Packing::Plain));
 /// }
-/// while let Some(frame) = encoder.take_frame() {
-///     file.extend(frame.seal(Packing::Plain));
+/// if let Some(rest) = encoder.rest() {
+///     file.extend(rest.seal(Packing::Plain));
 /// }
 /// ```
 pub struct Encoder {
@@ -41,21 +39,20 @@ pub struct Encoder {
     content: Vec<u8>,
     ops: u32,
     previous: Previous,
-    full: VecDeque<Frame>,
-    /// In all, also those not taken yet.
+    /// In all.
     total: u64,
 }
 
 impl Encoder {
     /// Of the header, the tick alone matters here.
     pub fn new(header: &Header) -> Self {
-        let (content, full) = (Vec::with_capacity(FULL + LONGEST), VecDeque::new());
-        Self { tick_ns: header.tick_ns.max(1).into(), content, ops: 0, previous: Previous::default(), full, total: 0 }
+        let content = Vec::with_capacity(FULL + LONGEST);
+        Self { tick_ns: header.tick_ns.max(1).into(), content, ops: 0, previous: Previous::default(), total: 0 }
     }
 
-    /// Adds an operation; its time counts from the start of the recording, and may fall a little. True when a full
-    /// frame waits to be taken. Frames not taken pile up.
-    pub fn push(&mut self, op: &Op) -> bool {
+    /// Adds an operation; its time counts from the start of the recording, and may fall a little. Answers the frame
+    /// that this one filled.
+    pub fn push(&mut self, op: &Op) -> Option<Frame> {
         // The divisions of the usual ticks by a constant are several times faster.
         let ticks = match self.tick_ns {
             1 => op.time_ns,
@@ -69,10 +66,7 @@ impl Encoder {
         self.put(op, ticks);
         self.ops += 1;
         self.total += 1;
-        if self.content.len() >= FULL {
-            self.close();
-        }
-        !self.full.is_empty()
+        if self.content.len() >= FULL { self.rest() } else { None }
     }
 
     fn put(&mut self, op: &Op, ticks: u64) {
@@ -115,23 +109,13 @@ impl Encoder {
         self.total
     }
 
-    /// Bytes held: what is lost if the process dies now.
-    pub fn pending_bytes(&self) -> usize {
-        self.content.len() + self.full.iter().map(|frame| frame.content.len()).sum::<usize>()
-    }
-
-    /// The oldest full frame; without one, what was pushed since, if anything.
-    pub fn take_frame(&mut self) -> Option<Frame> {
-        if self.full.is_empty() && self.ops > 0 {
-            self.close();
+    /// What no full frame holds, if anything.
+    pub fn rest(&mut self) -> Option<Frame> {
+        if self.ops == 0 {
+            return None;
         }
-        self.full.pop_front()
-    }
-
-    fn close(&mut self) {
         let content = std::mem::replace(&mut self.content, Vec::with_capacity(FULL + LONGEST));
-        self.full.push_back(Frame { kind: OPS, ops: self.ops, content });
-        self.ops = 0;
+        Some(Frame { kind: OPS, ops: std::mem::take(&mut self.ops), content })
     }
 }
 

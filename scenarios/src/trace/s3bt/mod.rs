@@ -1,7 +1,7 @@
 //! s3bt, our own trace format: what a mount records. Layout: `docs/TRACE-FORMAT.md`.
 //!
 //! A header, then frames. Each frame carries a checksum and can be read without the one before, so that a recording
-//! that was torn loses its last frame only. Holds offsets, lengths, kinds and times, never content. Does no I/O.
+//! that was torn is readable up to there. Holds offsets, lengths, kinds and times, never content. Does no I/O.
 
 mod decode;
 mod encode;

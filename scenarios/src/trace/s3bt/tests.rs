@@ -26,13 +26,11 @@ fn any_op() -> impl Strategy<Value = Op> {
 fn file(header: Header, ops: &[Op], packing: Packing, cut: usize) -> Vec<u8> {
     let (mut file, mut encoder) = (header.encode(), Encoder::new(&header));
     for (number, op) in ops.iter().enumerate() {
-        if encoder.push(op) || (number + 1) % cut == 0 {
-            file.extend(encoder.take_frame().unwrap().seal(packing));
-        }
+        let full = encoder.push(op);
+        let taken = full.or_else(|| if (number + 1) % cut == 0 { encoder.rest() } else { None });
+        file.extend(taken.map(|frame| frame.seal(packing)).unwrap_or_default());
     }
-    while let Some(frame) = encoder.take_frame() {
-        file.extend(frame.seal(packing));
-    }
+    file.extend(encoder.rest().map(|frame| frame.seal(packing)).unwrap_or_default());
     file
 }
 
@@ -118,11 +116,13 @@ fn a_torn_tail_loses_the_last_frame_and_is_reported() {
     let (back, notices) = read(&zeros).unwrap();
     assert!(back.len() == 90 && notices[0].contains("torn off"), "{notices:?}");
     assert!(read(&nine).unwrap().1[0].contains("not ended"));
-    // Damage with frames behind it is no tear.
-    let mut damaged = whole;
-    damaged[HEADER_LEN + FRAME_HEADER_LEN + 3] ^= 1;
-    let message = read(&damaged).unwrap_err().to_string();
-    assert!(message.contains("record 1 at byte 64") && message.contains("damaged"), "{message}");
+    // Or one page of it is missing and a later one is there.
+    let five = file(Header::default(), &ops[..50], Packing::Plain, 10).len();
+    let mut gap = whole;
+    gap[five..nine.len()].fill(0);
+    let (back, notices) = read(&gap).unwrap();
+    let words = format!("broken at byte {five}, as a power cut can leave it; what follows from byte {}", nine.len());
+    assert!(back.len() == 50 && notices[0].contains(&words), "{} {notices:?}", back.len());
 }
 
 #[test]
@@ -174,12 +174,13 @@ fn the_documented_example_is_what_is_written() {
     assert_eq!(bytes[HEADER_LEN + FRAME_HEADER_LEN..], [1, 0x01, 0, 0x10, 0x08, 0x39, 0x04, 0x02, 0x02]);
 }
 
-/// Ten million operations of a day are to fit in 120 MB.
+/// Ten million operations of a day are to fit in 100 MB.
 #[test]
-fn an_operation_takes_less_than_twelve_bytes() {
+fn an_operation_takes_less_than_ten_bytes() {
     let ops = workload(30_000);
     let header = Header { tick_ns: 1000, ..Header::default() };
     let per_op = |packing| file(header, &ops, packing, usize::MAX).len() as f64 / ops.len() as f64;
     let (plain, zstd) = (per_op(Packing::Plain), per_op(Packing::Zstd));
+    println!("an operation takes {plain:.1} bytes plain, {zstd:.1} packed");
     assert!(plain < 10.0 && zstd < plain, "{plain:.2} bytes, {zstd:.2} packed");
 }

@@ -60,11 +60,20 @@ pub trait TraceWriter<W> {
     /// Whatever the file answers.
     fn write(&mut self, op: &Op) -> io::Result<()>;
 
-    /// Writes what is held back and gives the file back. Without this the trace is incomplete.
+    /// Says that so many operations are missing here, if the format can.
     ///
     /// # Errors
     /// Whatever the file answers.
-    fn finish(self: Box<Self>) -> io::Result<W>;
+    fn dropped(&mut self, _ops: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes what is held back and gives the file back. Without this the trace is incomplete. `ending`: why what was
+    /// recorded ends here, if the format can say so; nothing: it was cut off.
+    ///
+    /// # Errors
+    /// Whatever the file answers.
+    fn finish(self: Box<Self>, ending: Option<EndReason>) -> io::Result<W>;
 
     /// What the format cannot say and was written otherwise: sentences without a full stop.
     fn notices(&self) -> Vec<String> {
@@ -105,22 +114,37 @@ struct S3btWriter<W> {
     out: W,
 }
 
-impl<W: Write> TraceWriter<W> for S3btWriter<W> {
-    fn write(&mut self, op: &Op) -> io::Result<()> {
-        if self.encoder.push(op)
-            && let Some(frame) = self.encoder.take_frame()
-        {
-            self.out.write_all(&frame.seal(self.packing))?;
-        }
-        Ok(())
+impl<W: Write> S3btWriter<W> {
+    fn put(&mut self, frame: Option<Frame>) -> io::Result<()> {
+        frame.map_or(Ok(()), |frame| self.out.write_all(&frame.seal(self.packing)))
     }
 
-    fn finish(mut self: Box<Self>) -> io::Result<W> {
-        while let Some(frame) = self.encoder.take_frame() {
-            self.out.write_all(&frame.seal(self.packing))?;
+    /// Behind all operations so far.
+    fn state(&mut self, statement: Statement) -> io::Result<()> {
+        let rest = self.encoder.rest();
+        self.put(rest)?;
+        self.out.write_all(&Frame::stating(statement).seal(Packing::Plain))
+    }
+}
+
+impl<W: Write> TraceWriter<W> for S3btWriter<W> {
+    fn write(&mut self, op: &Op) -> io::Result<()> {
+        let full = self.encoder.push(op);
+        self.put(full)
+    }
+
+    fn dropped(&mut self, ops: u64) -> io::Result<()> {
+        self.state(Statement::Dropped(ops))
+    }
+
+    fn finish(mut self: Box<Self>, ending: Option<EndReason>) -> io::Result<W> {
+        match ending {
+            Some(reason) => self.state(Statement::Ended { reason, ops: self.encoder.total() })?,
+            None => {
+                let rest = self.encoder.rest();
+                self.put(rest)?;
+            }
         }
-        let end = Statement::Ended { reason: EndReason::Complete, ops: self.encoder.total() };
-        self.out.write_all(&Frame::stating(end).seal(Packing::Plain))?;
         Ok(self.out)
     }
 }
@@ -139,7 +163,7 @@ impl<W: Write> TraceWriter<W> for CsvWriter<W> {
         writeln!(self.0, "{time_ns},{device},{},{offset},{len},{flags}", kind.name())
     }
 
-    fn finish(self: Box<Self>) -> io::Result<W> {
+    fn finish(self: Box<Self>, _: Option<EndReason>) -> io::Result<W> {
         Ok(self.0)
     }
 }
@@ -196,7 +220,7 @@ impl<W: Write> TraceWriter<W> for IologWriter<W> {
         if op.durable { self.line(op, "sync", 0, 0) } else { Ok(()) }
     }
 
-    fn finish(mut self: Box<Self>) -> io::Result<W> {
+    fn finish(mut self: Box<Self>, _: Option<EndReason>) -> io::Result<W> {
         for device in (0..self.known.len()).filter(|device| self.known[*device]) {
             writeln!(self.out, "{} device{device} close", self.last_us)?;
         }

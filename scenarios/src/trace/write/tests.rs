@@ -22,7 +22,7 @@ fn written(format: OutputFormat, packing: Packing, pack: Pack, ops: &[Op]) -> (V
     let mut writer = writer(format, Header::default(), packing, out).unwrap();
     ops.iter().for_each(|op| writer.write(op).unwrap());
     let notices = writer.notices();
-    (writer.finish().unwrap().finish().unwrap(), notices)
+    (writer.finish(Some(EndReason::Complete)).unwrap().finish().unwrap(), notices)
 }
 
 fn read(bytes: Vec<u8>) -> (Format, Vec<Op>, Vec<String>) {

@@ -1,4 +1,4 @@
-//! How far to believe it: the verdict in words, predicted against measured seconds, and the ratio of every figure.
+//! How far to believe it: the verdict in words, predicted against measured, and the ratio of every figure.
 
 use super::markup::{absent, escape, figure, legend, list, section, table};
 use super::plot::Plot;
@@ -35,14 +35,19 @@ fn named(outcome: &Outcome, one: &Confirmation) -> String {
     format!("{} on {workload}", configuration.map(|one| one.values.join(" ")).unwrap_or_default())
 }
 
-/// Seconds on both axes; on the diagonal the model was right.
+/// Seconds, or the goal's number, on both axes; on the diagonal the model was right.
 fn scatter(outcome: &Outcome) -> String {
-    let pairs: Vec<&Confirmation> = outcome.trust.confirmations.iter().filter(|one| one.metric == "seconds").collect();
+    let (metric, _) = words::of_the_model(outcome);
+    let pairs: Vec<&Confirmation> = outcome.trust.confirmations.iter().filter(|one| one.metric == metric).collect();
     if pairs.is_empty() {
-        return absent("No seconds were compared.");
+        return absent("No times were compared.");
     }
-    let scale = Scale::fitting(pairs.iter().flat_map(|one| [one.predicted, one.measured]), Unit::Seconds);
-    let name = "Predicted against measured seconds of each confirmed run";
+    let (unit, title) = match metric {
+        "loss" => (Unit::Plain, "Loss by the goal"),
+        _ => (Unit::Seconds, "Seconds"),
+    };
+    let scale = Scale::fitting(pairs.iter().flat_map(|one| [one.predicted, one.measured]), unit);
+    let name = &format!("{title} of each confirmed run, predicted against measured");
     let mut plot = Plot::new(name, (440.0, 330.0), (scale, "predicted"), (scale, "measured"));
     plot.line(&[(scale.low, scale.low), (scale.high, scale.high)], "diagonal", "");
     for one in pairs {
@@ -50,16 +55,16 @@ fn scatter(outcome: &Outcome) -> String {
         let tip = format!(
             "{}: predicted {}, measured {} ({} to {})",
             named(outcome, one),
-            Unit::Seconds.show(one.predicted),
-            Unit::Seconds.show(one.measured),
-            Unit::Seconds.show(one.low),
-            Unit::Seconds.show(one.high)
+            unit.show(one.predicted),
+            unit.show(one.measured),
+            unit.show(one.low),
+            unit.show(one.high)
         );
         plot.line(&[(one.predicted, one.low), (one.predicted, one.high)], &format!("whisker {class}"), "");
         plot.dot((one.predicted, one.measured), 4.5, &format!("mark {class}"), &tip);
     }
     let keys = [("s1", "within bounds".to_owned()), ("s2", "outside".to_owned())];
-    figure("Seconds: predicted and measured", &plot.finish(), &legend(keys))
+    figure(&format!("{title}: predicted and measured"), &plot.finish(), &legend(keys))
 }
 
 /// For each metric, measured / predicted of every pair.
@@ -124,7 +129,8 @@ fn differences(outcome: &Outcome) -> String {
     if outcome.trust.differences.is_empty() {
         return String::new();
     }
-    let head = ["configuration", "its seconds / the recommended one's", "95 % interval", "p (Holm)"].map(str::to_owned);
+    let head = ["configuration", "its loss by the goal / the recommended one's", "95 % interval", "p (Holm)"]
+        .map(str::to_owned);
     let rows: Vec<Vec<String>> = outcome
         .trust
         .differences
