@@ -2,6 +2,7 @@
 //! s3backer, in interleaved pairs on one machine. `docs/PERFORMANCE.md` says how to run them.
 
 pub mod contestants;
+pub mod cpu;
 pub mod fio;
 pub mod golden;
 pub mod instructions;

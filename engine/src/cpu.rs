@@ -33,19 +33,28 @@ pub enum Work {
     /// With the HMAC.
     Encrypt(CipherName),
     Decrypt(CipherName),
-    /// Of a block that is all zero; any other is done at its first bytes.
-    ZeroTest,
+    /// What the S3 client does for a request whatever its body, signing included. Counted by requests.
+    Request,
+    /// What the client and the kernel do with a body, either way.
+    Carry,
 }
 
-/// Bytes per second that one core does of a kind of work. Infinite or not above zero: it takes no time.
+/// Bytes (requests) per second that one core does of a kind of work. Infinite or not above zero: it takes no time.
 pub type Rates = dyn Fn(Work) -> f64 + Send + Sync;
 
 struct Modelled {
     rates: Box<Rates>,
     /// Virtual nanoseconds per nanosecond of work.
     dilation: u32,
-    /// When each core has done what it took on so far; `None`: it took on nothing yet. Locked to take on one piece.
-    free_at: Mutex<Vec<Option<Instant>>>,
+    /// Locked to take on one piece.
+    cores: Mutex<Cores>,
+}
+
+/// When each core has done what it took on so far; `None`: it took on nothing yet.
+struct Cores {
+    free_at: Vec<Option<Instant>>,
+    /// As if the short work were all there is.
+    short_free_at: Vec<Option<Instant>>,
 }
 
 /// Below this many bytes a hand-over costs more than it saves (about 10 us a hop; MD5 of 64 KiB takes 100 us).
@@ -65,8 +74,9 @@ impl Cpu {
     /// Everything in place, and its time is waited for on the clock: each piece of work goes, in the order of the calls, to
     /// the core of `cores` that is free first. `dilation`: the clock's seconds for one second of work.
     pub fn modelled(rates: Box<Rates>, cores: usize, dilation: u32) -> Self {
-        let free_at = Mutex::new(vec![None; cores.max(1)]);
-        Self(Kind::Modelled(Arc::new(Modelled { rates, dilation: dilation.max(1), free_at })))
+        let free_at = vec![None; cores.max(1)];
+        let cores = Mutex::new(Cores { short_free_at: free_at.clone(), free_at });
+        Self(Kind::Modelled(Arc::new(Modelled { rates, dilation: dilation.max(1), cores })))
     }
 
     /// Runs `work` over about `bytes` bytes of input. `cost` says what was done; only a model asks.
@@ -95,6 +105,20 @@ impl Cpu {
         }
     }
 
+    /// Puts short work onto the modelled cores that other threads did between `since` and now, and answers when it is
+    /// done: in the past, if a core had the time. It does not queue behind what [`Cpu::run`] took on (the kernel divides a
+    /// core among threads), but that takes so much longer. `None` without a model.
+    pub fn interleave(&self, since: Instant, work: impl IntoIterator<Item = (Work, usize)>) -> Option<Instant> {
+        let Kind::Modelled(model) = &self.0 else { return None };
+        let time: Duration = work.into_iter().map(|(work, bytes)| model.time(work, bytes)).sum();
+        if time.is_zero() {
+            return Some(since);
+        }
+        let mut cores = model.cores.lock();
+        take_on(&mut cores.free_at, clock::now(), time * model.dilation);
+        Some(take_on(&mut cores.short_free_at, since, time * model.dilation))
+    }
+
     /// Runs `work` that waits for a local disk.
     pub async fn block<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let Kind::Pool(pool) = &self.0 else {
@@ -118,21 +142,22 @@ impl Modelled {
         if time.is_zero() {
             return;
         }
-        let end = {
-            let now = clock::now();
-            let mut free_at = self.free_at.lock();
-            let core = free_at.iter_mut().min().expect("there is at least one core");
-            let end = core.map_or(now, |free| free.max(now)) + time * self.dilation;
-            *core = Some(end);
-            end
-        };
+        let end = take_on(&mut self.cores.lock().free_at, clock::now(), time * self.dilation);
         clock::sleep_until(end).await;
     }
 }
 
+/// Onto the core that is free first, from `start` on at the earliest. Answers its end.
+fn take_on(free_at: &mut [Option<Instant>], start: Instant, time: Duration) -> Instant {
+    let core = free_at.iter_mut().min().expect("there is at least one core");
+    let end = core.map_or(start, |free| free.max(start)) + time;
+    *core = Some(end);
+    end
+}
+
 impl fmt::Debug for Modelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} modelled cores", self.free_at.lock().len())
+        write!(f, "{} modelled cores", self.cores.lock().free_at.len())
     }
 }
 
@@ -155,7 +180,30 @@ mod tests {
         // Ten seconds of the clock for each second: 3 s and 1 s side by side, the next ones behind the shorter.
         let (a, b, c, d) = tokio::join!(timed(300), timed(100), timed(100), timed(200));
         assert_eq!([a, b, c, d], [(300, 30_000), (100, 10_000), (100, 20_000), (200, 40_000)]);
-        cpu.charge(Work::ZeroTest, 1 << 30).await;
+        cpu.charge(Work::Carry, 1 << 30).await;
         assert_eq!(start.elapsed().as_millis(), 40_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn short_work_delays_long_work_and_never_waits_for_it() {
+        let rates = |work| if work == Work::Request { 10.0 } else { 1000.0 };
+        let cpu = Cpu::modelled(Box::new(rates), 1, 1);
+        let start = clock::now();
+        let at = |instant: Option<Instant>| instant.map(|instant| instant.duration_since(start).as_millis());
+        let long = tokio::spawn({
+            let cpu = cpu.clone();
+            async move { cpu.charge(Work::Sha256, 1000).await }
+        });
+        tokio::task::yield_now().await;
+        // Two requests of 100 ms each, one behind the other; the long one is 1 s, and the next is 200 ms late for them.
+        assert_eq!(at(cpu.interleave(start, [(Work::Request, 1)])), Some(100));
+        assert_eq!(at(cpu.interleave(start, [(Work::Request, 1)])), Some(200));
+        long.await.unwrap();
+        assert_eq!(start.elapsed().as_millis(), 1000);
+        cpu.charge(Work::Sha256, 1000).await;
+        assert_eq!(start.elapsed().as_millis(), 2200);
+        // What had time to happen before is done already.
+        assert_eq!(at(cpu.interleave(start + Duration::from_millis(500), [(Work::Request, 1)])), Some(600));
+        assert_eq!(Cpu::inline().interleave(start, [(Work::Request, 1)]), None);
     }
 }

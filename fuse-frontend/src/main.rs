@@ -16,7 +16,6 @@ mod mount;
 mod mount_point;
 mod parts;
 mod presence;
-mod record;
 mod signals;
 mod stats_file;
 mod umount;
@@ -27,6 +26,7 @@ use std::process::ExitCode;
 use cli::Action;
 use s3b_engine::error::{Error, Result};
 use s3b_engine::hidden_args;
+use s3b_frontend::record;
 
 fn main() -> ExitCode {
     allocator::settle();

@@ -18,6 +18,7 @@ pub mod connection;
 pub mod disk;
 pub mod doctor;
 pub mod figures;
+pub mod headers;
 pub mod interrupt;
 pub mod journal;
 pub mod left_out;

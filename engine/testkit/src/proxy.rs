@@ -36,6 +36,8 @@ struct Shared {
     stopped: AtomicBool,
     /// Requests by method, those refused included.
     requests: Mutex<BTreeMap<String, u64>>,
+    /// By method, of the last exchange.
+    heads: Mutex<BTreeMap<String, [usize; 2]>>,
     gets_now: AtomicU64,
     gets_at_once: AtomicU64,
 }
@@ -51,6 +53,7 @@ impl Proxy {
             fault: Mutex::new(Fault::None),
             stopped: AtomicBool::new(false),
             requests: Mutex::default(),
+            heads: Mutex::default(),
             gets_now: AtomicU64::new(0),
             gets_at_once: AtomicU64::new(0),
         });
@@ -80,6 +83,12 @@ impl Proxy {
     /// Requests with this method so far.
     pub fn count(&self, method: &str) -> u64 {
         self.shared.requests.lock().expect("never poisoned").get(method).copied().unwrap_or(0)
+    }
+
+    /// Bytes of the head of the last request with this method that was passed on, and of the head of its answer: first
+    /// line, headers, and the empty line.
+    pub fn last_heads(&self, method: &str) -> Option<[usize; 2]> {
+        self.shared.heads.lock().expect("never poisoned").get(method).copied()
     }
 
     /// The most GETs that were being answered at the same time.
@@ -124,7 +133,10 @@ impl Shared {
                         Some(server) => server,
                         none => none.insert(BufReader::new(TcpStream::connect(self.upstream)?)),
                     };
-                    exchange(&request, &body, server, &mut to_client)?;
+                    let (answer, heads) = exchange(&request, &body, server)?;
+                    // Before the client has its answer and may look.
+                    self.heads.lock().expect("never poisoned").insert(method, heads);
+                    to_client.write_all(&answer)?;
                 }
             }
         }
@@ -154,9 +166,11 @@ fn pause(time: Duration) {
     thread::sleep(time);
 }
 
-fn exchange(request: &Head, body: &[u8], server: &mut BufReader<TcpStream>, client: &mut TcpStream) -> Result<()> {
+/// The answer, and the bytes of both heads.
+fn exchange(request: &Head, body: &[u8], server: &mut BufReader<TcpStream>) -> Result<(Vec<u8>, [usize; 2])> {
     server.get_mut().set_nodelay(true)?;
     let mut bytes = request.to_bytes();
+    let sent = bytes.len();
     bytes.extend_from_slice(body);
     server.get_mut().write_all(&bytes)?;
     let response = loop {
@@ -167,10 +181,11 @@ fn exchange(request: &Head, body: &[u8], server: &mut BufReader<TcpStream>, clie
         }
     };
     let mut answer = response.to_bytes();
+    let answered = answer.len();
     if request.method() != "HEAD" && !matches!(response.status(), 204 | 304) {
         response.copy_body(server, &mut answer, true)?;
     }
-    client.write_all(&answer)
+    Ok((answer, [sent, answered]))
 }
 
 fn refusal(status: u16, method: &str) -> Vec<u8> {

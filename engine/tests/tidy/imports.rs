@@ -30,7 +30,7 @@ const MAY_DEPEND: [(&str, &[&str]); 6] = [
     ("scenarios", &[]),
     ("fuse-frontend", &["s3b-engine", "s3b-scenarios", "s3b-testkit"]),
     ("tuner", &["s3b-engine", "s3b-scenarios", "s3b-testkit"]),
-    ("benches", &["s3b-engine", "s3b-scenarios", "s3b-testkit", "s3b-tuner"]),
+    ("benches", &["s3b", "s3b-engine", "s3b-scenarios", "s3b-testkit", "s3b-tuner"]),
 ];
 
 type ModulePath = Vec<String>;

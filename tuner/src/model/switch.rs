@@ -53,6 +53,10 @@ impl Switched {
         *self.slow.write().unwrap_or_else(PoisonError::into_inner) = Some(slow.expect("checked when this was made"));
     }
 
+    pub fn is_on(&self) -> bool {
+        self.slow.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Requests pass at the backend's own speed.
     pub fn switch_off(&self) {
         *self.slow.write().unwrap_or_else(PoisonError::into_inner) = None;

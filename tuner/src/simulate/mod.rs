@@ -7,6 +7,7 @@
 //! Opening, the survey of what is there and closing cost nothing and are not counted: they are the mount's, not the
 //! workload's.
 
+mod client;
 pub mod dilation;
 mod ledger;
 mod many;

@@ -17,6 +17,7 @@ use s3b_engine::volume::Volume;
 use s3b_engine::wrap::{Counting, Counts};
 use secrecy::SecretString;
 
+use super::client::{Client, HashTime};
 use super::dilation::{DILATION, stretched_settings};
 use super::ledger::{HostSide, Observed};
 use super::{Job, Start};
@@ -49,24 +50,21 @@ impl Scene {
         let blocks = found.iter().map(BlockNumber);
         prefill(&memory, &settings, password.as_ref(), geometry, blocks, weight).context("cannot put data in place")?;
         let mut below: Arc<dyn ObjectBackend> = Arc::new(memory.clone());
+        let cpu = job.store.as_ref().map_or_else(Cpu::inline, |store| modelled_cpu(&store.cpu));
         let model = match &job.store {
             Some(store) => {
+                let hash_time = if store.origin.measured { HashTime::Contained } else { HashTime::Added };
                 let store = within_speeds(store, &settings);
                 let model = Arc::new(Switched::dilated(below, store, DILATION)?);
-                below = model.clone();
+                below = Arc::new(Client::new(model.clone(), cpu.clone(), hash_time));
                 Some(model)
             }
             None => None,
         };
         let counting = Counting::new(below);
         let counts = counting.counts();
-        let parts = Parts {
-            backend: Some(Arc::new(counting)),
-            cpu: job.store.as_ref().map_or_else(Cpu::inline, |store| modelled_cpu(&store.cpu)),
-            payload: Payload::Weightless,
-            password,
-            access_key: None,
-        };
+        let parts =
+            Parts { backend: Some(Arc::new(counting)), cpu, payload: Payload::Weightless, password, access_key: None };
         let disk = cache_disk(job, &settings)?;
         let as_disk = disk.clone().map(|disk| disk as Arc<dyn CacheDisk>);
         let stack = Stack::open_on(&settings, parts, as_disk).await.context("cannot open the volume")?;
@@ -221,8 +219,8 @@ fn modelled_cpu(rates: &CpuRates) -> Cpu {
             rates.aes_256_bytes_per_s * TRIPLE_DES
         }
         Work::Encrypt(_) | Work::Decrypt(_) => rates.aes_256_bytes_per_s,
-        // As fast as memory.
-        Work::ZeroTest => f64::INFINITY,
+        Work::Request => 1e6 / rates.request_us,
+        Work::Carry => rates.body_bytes_per_s,
     };
     Cpu::modelled(Box::new(rate), cores, DILATION)
 }

@@ -137,6 +137,11 @@ fn a_closed_loop_has_as_many_outstanding_as_asked() {
     let host = Host { per_operation: Duration::from_millis(1), ns_per_byte: 0.0 };
     let paid = run(&Job { pace: Pace::Closed { outstanding: 400 }, host, ..job.clone() }).unwrap();
     assert!(paid.measured.elapsed >= Duration::from_millis(400), "{:?}", paid.measured.elapsed);
+    // Nor one whose only core takes as long for each request.
+    let mut store = crate::model::shipped::standard();
+    (store.cpu.cores, store.cpu.request_us) = (1, 1000.0);
+    let busy = run(&Job { pace: Pace::Closed { outstanding: 400 }, store: Some(Arc::new(store)), ..job }).unwrap();
+    assert!(busy.measured.elapsed >= Duration::from_millis(400), "{:?}", busy.measured.elapsed);
 }
 
 /// Between two operations lies more than a timer can hold.

@@ -19,9 +19,10 @@ use crate::progress::ProgressLine;
 use crate::report::config;
 use crate::simulate::{Ended, Host, Job, Pace, Simulated, many};
 
-/// What a hit costs the engine itself: 0.8 us for 4 KiB and a copy at about 10 GB/s, as `benches/hit_path` measures.
-/// Without it a workload of hits would take no time at all.
-pub const HOST: Host = Host { per_operation: Duration::from_nanos(500), ns_per_byte: 0.1 };
+/// What a hit costs the engine itself. Without it a workload of hits would take no time at all. The mean of reads and writes
+/// at 64 KiB and 1 MiB blocks in `benches/hit_path` (docs/PERFORMANCE.md): 1.23 us for 4 KiB, 6.4 us for 64 KiB. Reads
+/// alone cost 0.8 and 4.8 us, writes 1.7 and 8.1.
+pub const HOST: Host = Host { per_operation: Duration::from_nanos(900), ns_per_byte: 0.085 };
 
 /// What all simulations of a sweep have in common.
 pub struct Simulator<'a> {
