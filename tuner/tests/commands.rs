@@ -115,7 +115,7 @@ fn a_dry_run_and_impossible_demands_say_so() {
     let dry = run(home.path(), &[&["sweep", "--test", store_arg, "--dry-run"][..], &TINY].concat());
     assert!(dry.status.success() && stderr(&dry).contains("confirming"), "{}", stderr(&dry));
     // No time for real runs: a plan has nothing to show, a sweep still has what it simulated.
-    let small = ["--scenario", "discard", "--confirm", "5", "--max-time", "8s", "-o", "small.toml", "--format", "json"];
+    let small = ["--scenario", "discard", "--confirm", "5", "--max-time", "5s", "-o", "small.toml", "--format", "json"];
     let small = [&["sweep", "--test", store_arg][..], &small, &TINY].concat();
     let simulated = run(home.path(), &small);
     let outcome = json(&simulated);
