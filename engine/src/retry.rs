@@ -120,19 +120,25 @@ impl Shared {
 
     /// An object that is not the expected one may be an older copy, and so may one that is absent: that heals.
     async fn get(&self, key: &str, condition: GetIf, max_len: usize) -> Result<Got> {
-        self.retry(async || match self.inner.get(key, condition, max_len).await? {
-            Got::Mismatch | Got::Absent if matches!(condition, GetIf::Matches(_)) => {
-                self.stats.http.stale.increment();
-                Err(Error::new(
-                    ErrorKind::Stale,
-                    format!(
-                        "GET {key} in {}: the store answers with other content than was last written; is another mount \
-                         writing here?",
-                        self.inner.describe()
-                    ),
-                ))
+        let again = AtomicBool::new(false);
+        self.retry(async || {
+            if again.swap(true, Relaxed) {
+                self.stats.http.get_retries.increment();
             }
-            got => Ok(got),
+            match self.inner.get(key, condition, max_len).await? {
+                Got::Mismatch | Got::Absent if matches!(condition, GetIf::Matches(_)) => {
+                    self.stats.http.stale.increment();
+                    Err(Error::new(
+                        ErrorKind::Stale,
+                        format!(
+                            "GET {key} in {}: the store answers with other content than was last written; is another \
+                             mount writing here?",
+                            self.inner.describe()
+                        ),
+                    ))
+                }
+                got => Ok(got),
+            }
         })
         .await
     }

@@ -70,7 +70,7 @@ group! {
         get_bytes: Counter, put_bytes: Counter,
         unauthorized: Counter, forbidden: Counter, stale: Counter, redirect: Counter, verified: Counter, mismatch: Counter,
         error_5xx: Counter, error_4xx: Counter, error_3xx: Counter, other_error: Counter,
-        num_retries: Counter, total_retry_delay: TimeCounter,
+        num_retries: Counter, get_retries: Counter, total_retry_delay: TimeCounter,
         connections: Counter, timeouts: Counter, connect_failed: Counter, host_unknown: Counter, other_connection_error: Counter,
     }
 }

@@ -112,6 +112,12 @@ pub fn latency(text: &str) -> Result<Duration, String> {
     if time.as_secs() < 60 { Ok(time) } else { Err("longer than a minute; try 30ms".into()) }
 }
 
+/// Reads an amount of dollars: `0.05`, `$0.05`.
+pub fn dollars(text: &str) -> Result<f64, String> {
+    let amount = text.trim_start_matches('$').parse::<f64>().ok().filter(|amount| amount.is_finite() && *amount >= 0.0);
+    amount.ok_or_else(|| "not an amount of dollars; try 0.05".into())
+}
+
 /// The arguments of an earlier call with those of now on top: what is given now replaces what was given then. Without
 /// those that `left_out` names.
 pub fn overlaid(

@@ -16,7 +16,7 @@ use s3b_engine::object::{GetIf, Got, ListPage, ObjectBackend, ObjectHeaders, Obj
 use tokio::sync::watch;
 
 use crate::outcome::{PriceTable, StoreLedger};
-use crate::prices::Reader;
+use crate::prices::{Billing, Reader};
 
 /// Shared by all backends of a run.
 pub struct Budget {
@@ -33,6 +33,12 @@ impl Budget {
     /// At most `cap` dollars at these prices.
     pub fn new(prices: PriceTable, reader: Reader, cap: Option<f64>) -> Arc<Self> {
         Arc::new(Self { prices, reader, cap, spent: Mutex::default(), refused: watch::Sender::new(false) })
+    }
+
+    /// At most `cap` dollars of what a place bills; nothing where it is free.
+    pub fn of(billing: &Billing, cap: f64) -> Option<Arc<Self>> {
+        let prices = billing.prices.clone()?;
+        Some(Self::new(prices, billing.reader, Some(cap)))
     }
 
     /// Counts what an earlier part of the same run has spent.

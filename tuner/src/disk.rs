@@ -63,7 +63,7 @@ fn rates(mut file: &File) -> io::Result<DiskRates> {
     file.sync_data()?;
     let written_s = start.elapsed().as_secs_f64();
     let sync_s = median(SYNCS, |n| {
-        file.write_all_at(&piece[..4096], (n * 64 << 10) as u64)?;
+        file.write_all_at(&piece[..4096], ((n * 64) << 10) as u64)?;
         file.sync_data()
     })?;
     // What stays in memory would be read from there. A hint: where it is not taken, reads look faster.

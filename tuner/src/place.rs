@@ -8,6 +8,7 @@
 //! engine -> (model) -> journal of keys -> counts -> budget -> store
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -26,11 +27,12 @@ use s3b_engine::wrap::{Counting, Counts};
 
 use crate::budget::{Budget, Budgeted};
 use crate::connection::Access;
-use crate::cost::Requests;
 use crate::disk::folder_of;
-use crate::journal::{Cleaned, Journal};
+use crate::journal::{Cleaned, Journal, delete_all};
 use crate::left_out::of_a_run;
 use crate::model::{StoreModel, Switched};
+use crate::outcome::StoreLedger;
+use crate::requests;
 use crate::runs::RunDirectory;
 
 /// What the names of all our objects begin with, after the prefix that the user gave.
@@ -65,18 +67,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// Connects to the store that `access` names and claims a random prefix below its prefix.
+    /// Connects to the store that `access` names and claims a random prefix below its prefix, on account of a run.
     ///
     /// # Errors
-    /// The store's own, or a prefix that already holds something.
-    pub async fn claim(access: &Access, model: Option<StoreModel>) -> Result<Self> {
-        Self::claim_for(access, model, Owner::default()).await
-    }
-
-    /// As [`Place::claim`], on account of a run.
-    ///
-    /// # Errors
-    /// As [`Place::claim`]; the budget's, the run journal's.
+    /// The store's own, a prefix that already holds something, the budget's, the run journal's.
     pub async fn claim_for(access: &Access, model: Option<StoreModel>, owner: Owner) -> Result<Self> {
         let stats = Arc::<Stats>::default();
         let store = open_store(access, &stats).await.context("cannot open the store")?;
@@ -121,8 +115,8 @@ impl Place {
     }
 
     /// All requests sent here so far.
-    pub fn requests(&self) -> Requests {
-        Requests::of(&self.counts)
+    pub fn requests(&self) -> StoreLedger {
+        requests::sent(&self.counts)
     }
 
     /// The objects themselves: counted, noted for cleaning up, without patience and without the model.
@@ -139,9 +133,10 @@ impl Place {
         &self.counts
     }
 
-    /// Answers of 5xx so far: a store that sends them is asked for too much.
+    /// Answers of 5xx so far, a model's since it was switched on: a store that sends them is asked for too much.
     pub fn throttled(&self) -> u64 {
-        self.stats.http.error_5xx.get()
+        let used = self.model.as_ref().and_then(|model| model.utilisation()).unwrap_or_default();
+        self.stats.http.error_5xx.get() + used.throttled_gets + used.throttled_puts
     }
 
     pub fn budget(&self) -> Option<&Arc<Budget>> {
@@ -215,6 +210,19 @@ impl Place {
     pub fn model_off(&self) {
         if let Some(model) = &self.model {
             model.switch_off();
+        }
+    }
+
+    /// Deletes some of what was written, patiently and at the store's own speed.
+    ///
+    /// # Errors
+    /// The first key's that could not be deleted.
+    pub async fn delete(&self, keys: &BTreeSet<String>) -> Result<()> {
+        self.model_off();
+        let patient = Retrying::new(self.journal.clone(), self.access.settings.retry.clone(), Arc::default());
+        match delete_all(&patient, keys, |_| {}).await.first_error {
+            Some(error) => bail!("cannot delete in {}: {error}", self.journal.describe()),
+            None => Ok(()),
         }
     }
 
@@ -398,7 +406,7 @@ mod tests {
         access.settings.s3.base_url = Some(format!("http://{}/", silent.local_addr().unwrap()));
         access.settings.s3.credentials.access_id = Some(String::new());
         access.settings.retry.mount_patience = std::time::Duration::from_millis(100);
-        let error = format!("{:#}", Place::claim(&access, None).await.err().unwrap());
+        let error = format!("{:#}", Place::claim_for(&access, None, Owner::default()).await.err().unwrap());
         let parts = ["bucket mine", "no answer within 100ms", "--base-url"];
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
@@ -406,7 +414,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_directory_is_named() {
         let access = access(Location::Directory("/no/such/dir".into()));
-        let error = format!("{:#}", Place::claim(&access, None).await.err().unwrap());
+        let error = format!("{:#}", Place::claim_for(&access, None, Owner::default()).await.err().unwrap());
         assert!(error.contains("/no/such/dir"), "{error}");
     }
 }

@@ -13,6 +13,32 @@ const SHIPPED: [(&str, &str); 2] = [
     ("s3-express", include_str!("../data/prices/s3-express.toml")),
 ];
 
+/// What a place bills.
+#[derive(Clone, Debug)]
+pub struct Billing {
+    /// Nothing: a local directory, which costs nothing.
+    pub prices: Option<PriceTable>,
+    pub reader: Reader,
+}
+
+impl Billing {
+    pub const FREE: Self = Self { prices: None, reader: Reader::InRegion };
+
+    pub fn of(prices: PriceTable, reader: Reader) -> Self {
+        Self { prices: Some(prices), reader }
+    }
+
+    pub fn dollars(&self, store: &StoreLedger) -> f64 {
+        self.prices.as_ref().map_or(0.0, |prices| prices.dollars(store, self.reader))
+    }
+
+    /// Whether bytes that are read cost something of their own.
+    pub fn charges_reading(&self) -> bool {
+        let byte = StoreLedger { get_bytes: 1, ..StoreLedger::ZERO };
+        self.dollars(&byte) > 0.0
+    }
+}
+
 /// Hours of a month, as bills count them.
 const HOURS_PER_MONTH: f64 = 730.0;
 const GB: f64 = 1e9;
@@ -72,6 +98,11 @@ impl PriceTable {
     /// Of the default table, as a file to begin with.
     pub fn example() -> &'static str {
         SHIPPED[0].1
+    }
+
+    /// Named wherever a sum is shown.
+    pub fn title(&self) -> String {
+        format!("{}, {}", self.dated, self.name)
     }
 
     /// Requests and transfer, retries included. DELETEs are free.

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use s3b_engine::geometry::Geometry;
 use s3b_engine::settings::{Durability, Settings, SurveyMode, VolumeSettings};
-use s3b_scenarios::content::Content;
+use s3b_scenarios::content::{Content, ContentProperties};
 
-use crate::cost::Requests;
 use crate::interrupt::Interrupt;
 use crate::measure::Measured;
+use crate::outcome::StoreLedger;
 use crate::place::Place;
 use crate::replay::{self, Options, Pace, Progress};
 use crate::workload::{BlockSet, Workload};
@@ -25,7 +25,7 @@ pub(crate) const CONTENT_SEED: u64 = 0x5b;
 pub struct RunResult {
     pub measured: Measured,
     /// Sent during the run, its final flush included; opening and closing the volume are not.
-    pub requests: Requests,
+    pub requests: StoreLedger,
     /// What the engine said when the volume was opened.
     pub notices: Vec<String>,
 }
@@ -60,6 +60,7 @@ pub async fn prefill(
     settings: &Settings,
     name: &str,
     blocks: &BlockSet,
+    content: &ContentProperties,
     interrupt: &Interrupt,
 ) -> Result<u64> {
     if blocks.count() == 0 {
@@ -74,7 +75,8 @@ pub async fn prefill(
     let stack = place.open(&settings, name).await.context("cannot open the volume to fill it")?;
     let volume = stack.volume();
     let block_size = volume.geometry().block_size() as usize;
-    let mut content = Content::new(1.0, 0);
+    // What was there before is data, also where some of what is written is zero.
+    let mut content = Content::new(content.compressibility, 0);
     let pool = Bytes::copy_from_slice(content.pool());
     let mut writes = stream::iter(blocks.iter().take_while(|_| !interrupt.is_asked()))
         .map(|block| {
@@ -117,7 +119,11 @@ pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &
     place.model_off();
     let stack = place.open(run.settings, run.volume).await.context("cannot open the volume")?;
     place.model_on(run.weather);
-    let before = place.requests();
+    let sent = || {
+        let retries = stack.stats().http.num_retries.get();
+        StoreLedger { retries, throttled: place.throttled(), ..place.requests() }
+    };
+    let before = sent();
     let options = Options {
         pace: run.pace,
         device_starts: run.device_starts,
@@ -129,7 +135,7 @@ pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &
         Err(error) => Err(error),
     };
     // Everything is stored by now; what closing asks of the store belongs to no operation.
-    let requests = place.requests().since(&before);
+    let requests = sent().since(&before);
     place.model_off();
     let closed = stack.close().await;
     let measured = measured?;

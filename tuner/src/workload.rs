@@ -261,6 +261,10 @@ impl BlockSet {
         self.0[block as usize / 64] |= 1 << (block % 64);
     }
 
+    pub fn contains(&self, block: u32) -> bool {
+        self.0[block as usize / 64] >> (block % 64) & 1 == 1
+    }
+
     pub fn count(&self) -> u64 {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }

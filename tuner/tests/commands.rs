@@ -134,7 +134,7 @@ fn a_dry_run_and_impossible_demands_say_so() {
     for (args, part) in [
         (&["--slo", "flush.p98<1s"][..], "p50"),
         (&["--real-only"], "--bucket mybucket"),
-        (&["--max-cost", "much"], "0.50"),
+        (&["--max-cost", "much"], "0.05"),
         (&["--model", "nowhere"], "nowhere"),
     ] {
         let refused = run(home.path(), &[&["sweep"][..], args, &TINY[..6]].concat());

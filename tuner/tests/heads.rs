@@ -11,7 +11,7 @@ use s3b_engine::s3::{Credentials, S3Backend};
 use s3b_engine::settings::S3Settings;
 use s3b_testkit::Proxy;
 use s3b_testkit::seaweed::Seaweed;
-use s3b_tuner::simulate::headers::{self, Heads};
+use s3b_tuner::headers::{self, Heads};
 
 /// As long as an access key of Amazon's.
 const KEY_ID_LEN: usize = 20;

@@ -10,7 +10,36 @@ use serde_json::Value;
 
 fn tuner(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_s3b-tuner"));
-    command.current_dir(dir).args(args).env_remove("RUST_LOG").stdin(Stdio::null()).output().unwrap()
+    command.current_dir(dir).args(args).env_remove("RUST_LOG").env("XDG_STATE_HOME", dir).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+/// Killed without a chance to clean up: what it stored is known, and is all that goes.
+#[test]
+fn a_killed_probe_is_cleaned_from_its_journal() {
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let names = || std::fs::read_dir(store.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let mut probe = Command::new(env!("CARGO_BIN_EXE_s3b-tuner"))
+        .args(["probe", "--access-key=hidden", "--test", store.path().to_str().unwrap()])
+        .current_dir(home.path())
+        .env("XDG_STATE_HOME", home.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while names().len() < 20 {
+        assert!(probe.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::yield_now();
+    }
+    probe.kill().unwrap();
+    probe.wait().unwrap();
+    assert!(names().len() >= 20);
+    std::fs::write(store.path().join("mine"), b"untouched").unwrap();
+    let runs = tuner(home.path(), &["runs", "--format", "json"]);
+    let runs = String::from_utf8_lossy(&runs.stdout).into_owned();
+    assert!(runs.contains("stopped") && !runs.contains("hidden"), "{runs}");
+    let cleaned = tuner(home.path(), &["clean", "--all"]);
+    assert!(cleaned.status.success(), "{}", stderr(&cleaned));
+    assert_eq!(names(), ["mine"]);
 }
 
 fn stderr(output: &Output) -> String {

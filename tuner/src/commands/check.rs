@@ -10,14 +10,14 @@ use clap::Args;
 use s3b_engine::settings::{Location, Settings, SurveyMode};
 
 use crate::answer::slo::{Constraints, Slo};
-use crate::arguments::{self, Format, PaceName, own_pace};
-use crate::commands::sweep::dollars;
+use crate::arguments::{self, Format, PaceName, dollars, own_pace};
 use crate::connection::{Access, Connection};
 use crate::doctor::examined::{Pair, Report};
 use crate::doctor::{Check as Finding, Verdict, settings as fitness, worst};
 use crate::left_out::{Run, left_out, of_a_run};
 use crate::model::StoreModel;
 use crate::outcome::{Configuration, PriceTable};
+use crate::output;
 use crate::prices::Reader;
 use crate::sweep::environment::machine_memory;
 use crate::sweep::grid;
@@ -93,8 +93,8 @@ pub async fn check(args: &Check) -> Result<ExitCode> {
         Err(error) => refused(args, &error),
     };
     match args.format {
-        Format::Text => print!("{}", report.text()),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Text => output::print(&report.text())?,
+        Format::Json => output::print(&(serde_json::to_string_pretty(&report)? + "\n"))?,
     }
     Ok(if report.verdict == Verdict::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cleaning::{clean as clean_run, fill_in};
 use crate::connection::Connection;
+use crate::output;
 use crate::runs::{self, Found, State};
 
 /// Delete what killed runs left in a store: exactly the objects that their journals name
@@ -44,7 +45,7 @@ pub async fn clean(args: &Clean) -> Result<ExitCode> {
         }
     };
     if chosen.is_empty() {
-        println!("nothing is left behind");
+        output::print("nothing is left behind\n")?;
     }
     let mut failed = 0;
     for run in &chosen {
@@ -62,7 +63,7 @@ async fn one(args: &Clean, run: &Found) -> Result<bool> {
     };
     match cleaned.await {
         Ok(cleaned) => {
-            println!("{}: {} objects deleted", run.id, cleaned.deleted);
+            output::print(&format!("{}: {} objects deleted\n", run.id, cleaned.deleted))?;
             cleaned.report();
             Ok(cleaned.left == 0)
         }

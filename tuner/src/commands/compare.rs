@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::report::load;
 use crate::compare::{self, Verdict};
 use crate::outcome::Outcome;
+use crate::output;
 
 /// Compare two outcomes of the same sweep, for CI: exit 0 fine, 1 regression, 2 inconclusive, 3 not comparable
 ///
@@ -66,14 +67,12 @@ pub fn compare(args: &Compare) -> Result<ExitCode> {
         }
     };
     let found = compare::compare(&base, &new, args.threshold);
-    print!(
-        "{}",
-        match args.format {
-            CompareFormat::Text => compare::text(&found),
-            CompareFormat::Json => compare::json(&found),
-            CompareFormat::Md => compare::markdown(&found),
-        }
-    );
+    let text = match args.format {
+        CompareFormat::Text => compare::text(&found),
+        CompareFormat::Json => compare::json(&found),
+        CompareFormat::Md => compare::markdown(&found),
+    };
+    output::print(&text)?;
     Ok(ExitCode::from(found.verdict.exit_code()))
 }
 

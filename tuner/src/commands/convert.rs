@@ -16,6 +16,7 @@ use s3b_scenarios::{Op, Summary, Trace};
 use tempfile::NamedTempFile;
 
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
+use crate::output;
 use crate::progress::ProgressLine;
 use crate::report::numbers::count;
 use crate::trace_options::TraceOptions;
@@ -84,8 +85,9 @@ pub async fn convert(args: &Convert) -> Result<ExitCode> {
     tell_dropped(&mut *target, &trace, &mut missing).with_context(writing)?;
     let notices = target.notices();
     let bytes = end(target, trace.ending(), out, args.force).with_context(writing)?;
-    print!("{}", told(args, &trace, format, &summary, bytes));
-    notices.iter().for_each(|notice| println!("  {notice}"));
+    let mut text = told(args, &trace, format, &summary, bytes);
+    notices.iter().for_each(|notice| text.push_str(&format!("  {notice}\n")));
+    output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

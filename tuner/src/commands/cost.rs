@@ -12,6 +12,7 @@ use crate::arguments::{self, Format};
 use crate::connection::Connection;
 use crate::model::{StoreModel, shipped};
 use crate::outcome::{PriceTable, StoreLedger};
+use crate::output;
 use crate::prices::{Reader, class_warning, rounds_per_month};
 use crate::report::cost::Report;
 use crate::simulate::{self, Job, Tape};
@@ -108,7 +109,7 @@ Exit code: 0 done, 1 error, 2 wrong usage.";
 /// A workload, settings, model or prices that are wrong, with the place in them.
 pub async fn cost(args: &Cost) -> Result<ExitCode> {
     if args.show {
-        print!("{}", PriceTable::example());
+        output::print(PriceTable::example())?;
         return Ok(ExitCode::SUCCESS);
     }
     let prices = PriceTable::load(&args.prices)?;
@@ -153,13 +154,11 @@ pub async fn cost(args: &Cost) -> Result<ExitCode> {
         prices: &prices,
         warnings: warning.into_iter().collect(),
     };
-    print!(
-        "{}",
-        match args.format {
-            Format::Text => report.text(),
-            Format::Json => report.json()?,
-        }
-    );
+    let text = match args.format {
+        Format::Text => report.text(),
+        Format::Json => report.json()?,
+    };
+    output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

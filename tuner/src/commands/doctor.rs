@@ -9,6 +9,7 @@ use s3b_engine::settings::Location;
 use crate::arguments::Format;
 use crate::connection::Connection;
 use crate::doctor::{Report, Verdict, bucket, cache_disk, directory};
+use crate::output;
 use crate::rates;
 
 /// Check a store before trusting a disk to it
@@ -49,8 +50,8 @@ pub async fn doctor(args: &Doctor) -> Result<ExitCode> {
     }
     let report = Report::new(store, checks, rates::of_this_machine().await?);
     match args.format {
-        Format::Text => print!("{}", report.text()),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Text => output::print(&report.text())?,
+        Format::Json => output::print(&(serde_json::to_string_pretty(&report)? + "\n"))?,
     }
     Ok(if report.verdict == Verdict::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use super::report::{WIDTH, load};
+use super::report::load;
+use crate::output;
+use crate::report::WIDTH;
 
 /// Explain an earlier sweep's answer: what each other value would have meant, where bytes and requests went, what binds
 #[derive(Args)]
@@ -19,6 +21,6 @@ pub struct Explain {
 /// # Errors
 /// Names the file and what is wrong with it.
 pub fn explain(args: &Explain) -> Result<ExitCode> {
-    print!("{}", crate::report::explain::render(&load(&args.run)?, WIDTH));
+    output::print(&crate::report::explain::render(&load(&args.run)?, WIDTH))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use crate::analysis::shards::FOLLOWED_BLOCKS;
 use crate::analysis::walk;
 use crate::analysis::windows::Picker;
 use crate::arguments::{self, TableFormat};
+use crate::output;
 use crate::progress::ProgressLine;
 use crate::report::inspect::Report;
 use crate::trace_options::TraceOptions;
@@ -93,15 +94,13 @@ pub async fn inspect(args: &Inspect) -> Result<ExitCode> {
         times_mended: workload.skipped.back_in_time,
         notices: &workload.notices,
     };
-    print!(
-        "{}",
-        match args.format {
-            TableFormat::Text => report.text(),
-            TableFormat::Json => report.json()?,
-            TableFormat::Csv => report.csv()?,
-            TableFormat::Md => report.markdown(),
-        }
-    );
+    let text = match args.format {
+        TableFormat::Text => report.text(),
+        TableFormat::Json => report.json()?,
+        TableFormat::Csv => report.csv()?,
+        TableFormat::Md => report.markdown(),
+    };
+    output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ use crate::analysis::curve::Curves;
 use crate::analysis::shards::FOLLOWED_BLOCKS;
 use crate::arguments::{self, TableFormat};
 use crate::commands::inspect::pass;
+use crate::output;
 use crate::report::mrc::Report;
 use crate::report::numbers;
 use crate::trace_options::TraceOptions;
@@ -67,14 +68,12 @@ pub async fn mrc(args: &Mrc) -> Result<ExitCode> {
     eprintln!("{} block accesses in {}, {rate:.1} million/s", numbers::count(accesses), numbers::time(took));
     let requests = workload.summary.ops();
     let report = Report { schema: Report::SCHEMA, workload: &workload.title, requests, curves: &curves };
-    print!(
-        "{}",
-        match args.format {
-            TableFormat::Text => report.text(),
-            TableFormat::Json => report.json()?,
-            TableFormat::Csv => report.csv(),
-            TableFormat::Md => report.markdown(),
-        }
-    );
+    let text = match args.format {
+        TableFormat::Text => report.text(),
+        TableFormat::Json => report.json()?,
+        TableFormat::Csv => report.csv(),
+        TableFormat::Md => report.markdown(),
+    };
+    output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

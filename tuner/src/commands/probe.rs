@@ -1,6 +1,5 @@
 //! `s3b-tuner probe`: measures a store and writes a model of it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,16 +8,18 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use s3b_engine::settings::Location;
 
-use crate::arguments::duration;
+use crate::arguments::{dollars, duration};
 use crate::connection::Connection;
-use crate::cost::{PRICES_DATED, Requests};
+use crate::doctor::bucket;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::model::text;
-use crate::place::Owner;
-use crate::probe::fit::{self, Fitted};
-use crate::probe::plan::{Billing, Plan};
-use crate::probe::{self, Bounds, Findings, learn};
-use crate::reach;
+use crate::outcome::PriceTable;
+use crate::prices::{Billing, Reader};
+use crate::probe::Findings;
+use crate::probe::fit::Fitted;
+use crate::probe::learn::{Studied, Study};
+use crate::probe::plan::Plan;
+use crate::{output, reach};
 
 /// Measure a store and write a model of it for sweeps
 ///
@@ -43,6 +44,9 @@ pub struct Probe {
     /// This machine is in the bucket's region, where reading costs no transfer: read more
     #[arg(long)]
     pub in_region: bool,
+    /// Prices: s3-standard, s3-express, or a file (`s3b-tuner cost --show` prints one)
+    #[arg(long, value_name = "NAME|FILE", default_value = "s3-standard")]
+    pub prices: String,
     /// Show the plan and what it may cost, and stop: nothing is sent
     #[arg(long)]
     pub dry_run: bool,
@@ -63,59 +67,52 @@ Examples:
 The model is a text file, to be read and edited; how sure each number is stands above it.
 Exit code: 0 done, 1 error, 2 wrong usage, 130 interrupted (a model of what was measured is written if it can be).";
 
-fn dollars(text: &str) -> Result<f64, String> {
-    let amount = text.trim_start_matches('$').parse::<f64>().ok().filter(|amount| amount.is_finite() && *amount >= 0.0);
-    amount.ok_or_else(|| "not an amount of dollars; try 0.05".into())
-}
-
 pub async fn probe(args: &Probe) -> Result<ExitCode> {
     let access = args.connection.resolve()?;
+    let reader = if args.in_region { Reader::InRegion } else { Reader::Outside };
     let (name, billing) = match &access.settings.location {
-        Location::Bucket(name) => (name.clone(), Billing { requests: true, egress: !args.in_region }),
-        Location::Directory(path) => (directory_name(path), Billing::default()),
+        Location::Bucket(name) => (name.clone(), Billing::of(PriceTable::load(&args.prices)?, reader)),
+        Location::Directory(path) => (directory_name(path), Billing::FREE),
         Location::Memory => bail!("probe needs a store: --bucket mybucket, or --test /mnt/scratch"),
     };
     let output = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.model.toml")));
     if !args.dry_run && !args.force && output.exists() {
         bail!("{} is there already; give --force to replace it, or another -o", output.display());
     }
-    // What opening and timing connections costs comes off the cap first.
-    let opening = Requests { lists: reach::REQUESTS + 4, ..Requests::default() };
-    let max_dollars = args.max_cost - billing.dollars(&opening);
-    let plan = Plan::new(billing, max_dollars)
+    let study = Study::new(&name, billing, args.max_cost, args.max_time, args.seed)
         .map_err(|why| anyhow!("--max-cost {}: {why}; try --max-cost 0.05", args.max_cost))?;
-    announce(args, &plan, billing);
+    announce(args, &study);
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
     let interrupt = Interrupt::listen();
-    let (place, set_up_ms) = learn::open(&access, &name, Owner::default()).await?;
-    eprintln!("working under {} of {}; Ctrl-C stops earlier", place.prefix(), place.describe());
-    let bounds = Bounds { billing, max_dollars, max_time: args.max_time, seed: args.seed };
-    let findings = probe::probe(&place, &plan, &bounds, &interrupt).await;
-    let cleaned = place.clean().await;
-    cleaned.report();
-    let findings = findings?;
-    let known = learn::known(&access, name, place.describe(), set_up_ms).await?;
-    let fitted = fit::fit(&findings.cells, known).map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
-    write(&output, &file_text(&fitted, &findings, &plan))?;
-    println!("{}", fitted.model.describe());
-    fitted.head.iter().for_each(|line| println!("  {line}"));
-    println!("Requests cost ${:.4}. Written to {}.", findings.dollars, output.display());
+    if let Location::Bucket(name) = &access.settings.location {
+        bucket::warn(name, &access).await?;
+    }
+    let Studied { fitted, findings, left } = study.carry_out(&access, None, &interrupt).await?;
+    output::write(&output, &file_text(&fitted, &findings, &study.plan)).context("-o")?;
+    output::print(&said(&fitted, &findings, &output))?;
     Ok(if findings.interrupted {
         ExitCode::from(EXIT_INTERRUPTED)
-    } else if cleaned.left > 0 {
+    } else if left > 0 {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
 }
 
+fn said(fitted: &Fitted, findings: &Findings, output: &Path) -> String {
+    let mut text = fitted.model.describe() + "\n";
+    fitted.head.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+    text + &format!("Requests cost ${:.4}. Written to {}.\n", findings.dollars, output.display())
+}
+
 fn directory_name(path: &Path) -> String {
     path.file_name().map_or_else(|| "directory".into(), |name| name.to_string_lossy().into_owned())
 }
 
-fn announce(args: &Probe, plan: &Plan, billing: Billing) {
+fn announce(args: &Probe, study: &Study) {
+    let (plan, billing) = (&study.plan, &study.bounds.billing);
     let worst = plan.worst_requests();
     eprintln!(
         "plan: {} visits; at most {} PUTs ({} MB), {} GETs ({} MB), {} HEADs, {} LISTs, {} DELETEs, in about {} s",
@@ -129,17 +126,16 @@ fn announce(args: &Probe, plan: &Plan, billing: Billing) {
         worst.deletes,
         args.max_time.as_secs()
     );
-    if !billing.requests {
-        return eprintln!("a local directory: costs nothing");
-    }
-    let transfer = match billing.egress {
-        true => "transfer out of the region included (--in-region: there is none)",
-        false => "no transfer, since --in-region was given",
+    let Some(prices) = &billing.prices else { return eprintln!("a local directory: costs nothing") };
+    let transfer = match billing.reader {
+        Reader::Outside => "transfer out of the region included (--in-region: there is none)",
+        Reader::InRegion => "no transfer, since --in-region was given",
     };
     eprintln!(
-        "worst case ${:.4} of at most ${} ({PRICES_DATED}; {transfer}; and {} LISTs to time connections)",
-        plan.worst_case(billing),
+        "worst case ${:.4} of at most ${} ({}; {transfer}; with {} LISTs to time connections)",
+        study.worst_case(),
         args.max_cost,
+        prices.title(),
         reach::REQUESTS
     );
     if plan.scale < 1.0 {
@@ -162,14 +158,4 @@ fn file_text(fitted: &Fitted, findings: &Findings, plan: &Plan) -> String {
     fitted.head.iter().for_each(|line| text.push_str(&format!("# {}\n", line.replace('\n', " "))));
     text.push_str("# Bandwidth of a connection includes our own hashing of what is sent.\n");
     text + &text::write(&fitted.model, &fitted.notes)
-}
-
-/// Whole or not at all.
-fn write(output: &Path, text: &str) -> Result<()> {
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = || format!("-o {}: cannot be written", output.display());
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-    file.write_all(text.as_bytes()).with_context(failed)?;
-    file.persist(output).with_context(failed)?;
-    Ok(())
 }

@@ -1,8 +1,6 @@
 //! `s3b-tuner replay`: one workload, one configuration.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use s3b_engine::geometry::Geometry;
@@ -12,15 +10,16 @@ use s3b_scenarios::Op;
 use clap::Args;
 
 use crate::arguments::{Format, PaceName};
+use crate::claim::Claim;
 use crate::connection::Connection;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::left_out;
-use crate::place::{Owner, Place};
+use crate::output;
+use crate::place::Place;
 use crate::progress::ProgressLine;
 use crate::replay::Pace;
 use crate::report::replay::{self as report, Subject};
 use crate::run::{self, Run, RunResult};
-use crate::runs::{Description, RunDirectory};
 use crate::trace_options::TraceOptions;
 use crate::workload::Workload;
 
@@ -94,34 +93,19 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
         eprintln!("{NOT_SCALED}");
     }
     let interrupt = Interrupt::listen();
-    let description = Description::new(std::env::args().collect(), &access.settings, BTreeMap::new())?;
-    let kept = Arc::new(RunDirectory::create(description)?);
-    let owner = Owner { run: Some(kept.clone()), budget: None };
-    let place = match Place::claim_for(&access, None, owner).await {
-        Ok(place) => place,
-        Err(error) => {
-            kept.forget()?;
-            return Err(error);
-        }
-    };
+    let claim = Claim::new(&access, None).await?;
+    let place = &claim.place;
     left_out::left_out(&settings, left_out::Run::Real).iter().for_each(|notice| eprintln!("{notice}"));
     eprintln!("working under {} of {}", place.prefix(), place.describe());
-    let result = in_place(args, &place, &settings, &workload, device_starts, &interrupt).await;
-    let cleaned = place.clean().await;
-    cleaned.report();
-    // The result is on stdout; nothing else is worth keeping.
-    if let Err(error) = kept.forget() {
-        eprintln!("{error:#}");
-    }
+    let result = in_place(args, place, &settings, &workload, device_starts, &interrupt).await;
+    let cleaned = claim.end().await;
     let (subject, result) = result?;
     result.notices.iter().for_each(|notice| eprintln!("{notice}"));
-    print!(
-        "{}",
-        match args.format {
-            Format::Text => report::text(&subject, &result),
-            Format::Json => report::json(&subject, &result)?,
-        }
-    );
+    let text = match args.format {
+        Format::Text => report::text(&subject, &result),
+        Format::Json => report::json(&subject, &result)?,
+    };
+    output::print(&text)?;
     Ok(if result.measured.interrupted {
         ExitCode::from(EXIT_INTERRUPTED)
     } else if result.measured.failures() > 0 {
@@ -149,7 +133,7 @@ async fn in_place(
         if blocks.count() > 0 {
             eprintln!("putting {} blocks in place", blocks.count());
         }
-        prefilled_blocks = run::prefill(place, settings, VOLUME, &blocks, interrupt).await?;
+        prefilled_blocks = run::prefill(place, settings, VOLUME, &blocks, &workload.content(), interrupt).await?;
     }
     let outstanding = |unless: usize| args.outstanding.map_or(unless, usize::from);
     let pace = match args.pace {

@@ -8,7 +8,8 @@ use clap::Args;
 
 use crate::arguments::TableFormat;
 use crate::outcome::Outcome;
-use crate::report::{csv, html, json, markdown, text};
+use crate::output;
+use crate::report::{self, html, json};
 
 /// Show the outcome of an earlier sweep again: as text, JSON, CSV, Markdown or a page for a browser
 #[derive(Args)]
@@ -31,32 +32,18 @@ Examples:
   s3b-tuner report run.json --html run.html
   s3b-tuner report run.json --format md";
 
-/// Columns of the terminal answer: fits most terminals, and the same into a pipe.
-pub const WIDTH: usize = 100;
-
 /// # Errors
 /// Names the file and what is wrong with it.
 pub fn report(args: &Report) -> Result<ExitCode> {
     let outcome = load(&args.run)?;
     if let Some(path) = &args.html {
-        std::fs::write(path, html::render(&outcome))
-            .with_context(|| format!("--html={}: cannot be written; try --html=run.html", path.display()))?;
+        output::write(path, &html::render(&outcome)).context("--html")?;
     }
     let format = args.format.or_else(|| args.html.is_none().then_some(TableFormat::Text));
     if let Some(format) = format {
-        print!("{}", render(&outcome, format));
+        output::print(&report::render(&outcome, format))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// An outcome as it is printed.
-pub fn render(outcome: &Outcome, format: TableFormat) -> String {
-    match format {
-        TableFormat::Text => text::render(outcome, WIDTH),
-        TableFormat::Json => json::render(outcome),
-        TableFormat::Csv => csv::render(outcome),
-        TableFormat::Md => markdown::render(outcome),
-    }
 }
 
 /// # Errors

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::arguments::Format;
+use crate::output;
 use crate::report::table::Table;
 use crate::runs::{self, Found};
 
@@ -52,10 +53,10 @@ struct Entry {
 pub fn runs(args: &Runs) -> Result<ExitCode> {
     let found = runs::all(&runs::directory_of_runs()?)?;
     match args.format {
-        Format::Text => print!("{}", text(&found)),
+        Format::Text => output::print(&text(&found))?,
         Format::Json => {
             let listing = Listing { schema: SCHEMA, runs: found.into_iter().map(entry).collect() };
-            println!("{}", serde_json::to_string_pretty(&listing)?);
+            output::print(&(serde_json::to_string_pretty(&listing)? + "\n"))?;
         }
     }
     Ok(ExitCode::SUCCESS)

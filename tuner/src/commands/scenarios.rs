@@ -1,6 +1,5 @@
 //! `s3b-tuner scenarios`: what workloads there are, and what a file of one's own amounts to. Runs nothing.
 
-use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -10,6 +9,7 @@ use s3b_scenarios::size::Size;
 use serde::Serialize;
 
 use crate::arguments::Format;
+use crate::output;
 use crate::report::numbers::{count, mib};
 use crate::report::table::Table;
 use crate::workload::Workload;
@@ -74,7 +74,8 @@ pub fn scenarios(args: &Scenarios) -> Result<ExitCode> {
         let Some(text) = Scenario::text_of(name) else {
             bail!("--show={name}: no built-in scenario; try one of {}", names().join(", "));
         };
-        return print(text);
+        output::print(text)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let mut entries = Vec::new();
     if args.names.is_empty() {
@@ -89,11 +90,12 @@ pub fn scenarios(args: &Scenarios) -> Result<ExitCode> {
         entries.push(entry(&workload, Scenario::basic().iter().any(|basic| basic.name == *name)));
     }
     match args.format {
-        Format::Text => print(&text(&entries)),
+        Format::Text => output::print(&text(&entries))?,
         Format::Json => {
-            print(&format!("{}\n", serde_json::to_string_pretty(&Listing { schema: SCHEMA, scenarios: entries })?))
+            output::print(&(serde_json::to_string_pretty(&Listing { schema: SCHEMA, scenarios: entries })? + "\n"))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn names() -> Vec<String> {
@@ -150,12 +152,4 @@ fn text(entries: &[Entry]) -> String {
         some.iter().for_each(|entry| out.push_str(&format!("{:<width$}  {}\n", entry.name, entry.question)));
     }
     out
-}
-
-/// A reader that has seen enough (`| head`) is no error.
-fn print(text: &str) -> Result<ExitCode> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }

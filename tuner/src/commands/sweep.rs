@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, FromArgMatches};
-use s3b_engine::settings::parse;
 use s3b_scenarios::content::ContentProperties;
 
 use crate::answer::goal::GoalKind;
 use crate::answer::slo::{Constraints, Slo};
-use crate::arguments::{PaceName, TableFormat, duration, latency, overlaid, own_pace};
+use crate::arguments::{self, PaceName, TableFormat, dollars, duration, latency, overlaid, own_pace};
+use crate::command_line::{command_line, is_secret};
 use crate::connection::Connection;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::outcome::{Outcome, PriceTable};
+use crate::output;
 use crate::prices::Reader;
-use crate::report::config;
+use crate::report::{self, config};
 use crate::runs;
-use crate::sweep::environment::{command_line, is_secret};
 use crate::sweep::request::Request;
 use crate::sweep::run;
 use crate::sweep::subjects::Chosen;
@@ -73,10 +73,10 @@ pub struct Sweep {
     #[arg(long, value_name = "BOUND", help_heading = "Answer")]
     pub slo: Vec<Slo>,
     /// Most bytes acknowledged and not yet stored, such as 64m
-    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Answer")]
+    #[arg(long, value_name = "SIZE", value_parser = arguments::bytes, help_heading = "Answer")]
     pub max_at_risk: Option<u64>,
     /// Memory for the cache, such as 2g; also the cache's size unless that is given or varied
-    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Answer")]
+    #[arg(long, value_name = "SIZE", value_parser = arguments::bytes, help_heading = "Answer")]
     pub ram: Option<u64>,
     /// Most dollars a month for requests, transfer and storage
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, help_heading = "Answer")]
@@ -160,23 +160,37 @@ pub async fn sweep(args: &Sweep) -> Result<ExitCode> {
     let resumed = args.resume.as_deref().map(|id| resumed(id, args)).transpose()?;
     let args = resumed.as_ref().unwrap_or(args);
     config::check_target(&args.output, args.force)?;
+    for (option, path) in [("--save", &args.save), ("--html", &args.html)] {
+        path.as_ref().map_or(Ok(()), |path| output::check_parent(option, path))?;
+    }
     let request = request(args)?;
     let interrupt = Interrupt::listen();
     let Some(outcome) = run::sweep(&request, &interrupt).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    print!("{}", show::text(&outcome, args.format)?);
-    if let Some(path) = &args.save {
-        config::write(path, &crate::report::json::render(&outcome))?;
-    }
-    if let Some(path) = &args.html {
-        config::write(path, &crate::report::html::render(&outcome))?;
-    }
+    // What was paid for is kept first: the settings, then the rest, whichever of it fails.
+    let kept = keep(args, &outcome);
+    output::print(&report::render(&outcome, args.format))?;
+    kept?;
     if outcome.answer.is_some() {
-        config::write(&args.output, &show::settings_file(&outcome)?)?;
-        say(args, &written(args));
+        say(args, &written(args))?;
     }
     Ok(exit_code(&outcome))
+}
+
+/// Writes all files; the first failure is the answer.
+fn keep(args: &Sweep, outcome: &Outcome) -> Result<()> {
+    let mut kept = Ok(());
+    if outcome.answer.is_some() {
+        kept = show::settings_file(outcome).and_then(|text| output::write(&args.output, &text));
+    }
+    if let Some(path) = &args.save {
+        kept = kept.and(output::write(path, &report::json::render(outcome)));
+    }
+    if let Some(path) = &args.html {
+        kept = kept.and(output::write(path, &report::html::render(outcome)));
+    }
+    kept
 }
 
 /// The arguments that a run was begun with, and those of now on top.
@@ -229,11 +243,12 @@ fn written(args: &Sweep) -> String {
 }
 
 /// To the person: on stdout, unless that belongs to a program.
-fn say(args: &Sweep, line: &str) {
+fn say(args: &Sweep, line: &str) -> Result<()> {
     match args.format {
-        TableFormat::Text => println!("{line}"),
+        TableFormat::Text => output::print(&format!("{line}\n"))?,
         _ => eprintln!("{line}"),
     }
+    Ok(())
 }
 
 fn request(args: &Sweep) -> Result<Request> {
@@ -249,7 +264,8 @@ fn request(args: &Sweep) -> Result<Request> {
         Some(name) => PriceTable::load(name)?,
         None => PriceTable::load(target.price_class())?,
     };
-    let in_region = target.model.as_ref().is_some_and(|model| model.price.in_region);
+    // Where a model's reader is says nothing of where this machine is, and a bucket bills what really happens.
+    let in_region = !target.is_bucket() && target.model.as_ref().is_some_and(|model| model.price.in_region);
     Ok(Request {
         chosen: Chosen {
             traces: args.trace.clone(),
@@ -281,14 +297,6 @@ fn request(args: &Sweep) -> Result<Request> {
         real_only: args.real_only,
         resume: args.resume.clone(),
     })
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    parse::size(text).map_err(|error| format!("{error}; try 64m"))
-}
-
-pub(super) fn dollars(text: &str) -> Result<f64, String> {
-    number(text, |value| value >= 0.0).ok_or_else(|| "no amount of dollars; try 0.50".into())
 }
 
 fn ratio(text: &str) -> Result<f64, String> {

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use s3b_engine::settings::parse::show_size;
 
-use crate::arguments::{duration, latency};
+use crate::arguments::{dollars, duration, latency};
 use crate::connection::Connection;
 use crate::interrupt::Interrupt;
 use crate::oracles::{Answer, Case, Samples, ask};
 use crate::outcome::PriceTable;
+use crate::output;
 use crate::prices::Reader;
 use crate::progress::ProgressLine;
-use crate::report::config;
 use crate::report::table::Table;
 use crate::sweep::target::Target;
 use crate::validate::judge::judge;
@@ -144,7 +144,7 @@ pub async fn validate(args: &Validate) -> Result<ExitCode> {
         None => {
             let request = request(args)?;
             if let Some(path) = &args.output {
-                check_folder(path)?;
+                check_output(path)?;
             }
             let Some(validation) = run::validate(&request, &Interrupt::listen()).await? else {
                 return Ok(ExitCode::SUCCESS);
@@ -152,11 +152,11 @@ pub async fn validate(args: &Validate) -> Result<ExitCode> {
             validation
         }
     };
-    print!("{}", show::render(&validation, args.format == Printed::Md));
     if let Some(path) = &args.output {
-        config::write(path, &(serde_json::to_string(&validation)? + "\n"))?;
+        output::write(path, &(serde_json::to_string(&validation)? + "\n"))?;
         eprintln!("Written to {}", path.display());
     }
+    output::print(&show::render(&validation, args.format == Printed::Md))?;
     let reached = validation.judgement.as_ref().is_some_and(crate::validate::judgement::Judgement::is_reached);
     Ok(match (validation.is_partial(), reached) {
         (true, _) => ExitCode::from(EXIT_PARTIAL),
@@ -171,7 +171,9 @@ fn request(args: &Validate) -> Result<Request> {
         Some(name) => PriceTable::load(name)?,
         None => PriceTable::load(target.price_class())?,
     };
-    let in_region = args.in_region || target.model.as_ref().is_some_and(|model| model.price.in_region);
+    // As of a sweep: a bucket bills what really happens, wherever the model's reader was.
+    let of_model = !target.is_bucket() && target.model.as_ref().is_some_and(|model| model.price.in_region);
+    let in_region = args.in_region || of_model;
     Ok(Request {
         target,
         scenarios: args.scenario.clone(),
@@ -192,15 +194,11 @@ fn request(args: &Validate) -> Result<Request> {
 }
 
 /// Half an hour of runs is not to be lost for a mistyped path.
-fn check_folder(path: &std::path::Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let there = folder.is_none_or(std::path::Path::is_dir) && !path.is_dir();
-    there.then_some(()).with_context(|| format!("-o {}: no file can be written there", path.display()))
-}
-
-fn dollars(text: &str) -> Result<f64, String> {
-    let amount = text.trim_start_matches('$').parse::<f64>().ok().filter(|amount| amount.is_finite() && *amount >= 0.0);
-    amount.ok_or_else(|| "no amount of dollars; try 0.50".into())
+fn check_output(path: &std::path::Path) -> Result<()> {
+    if path.is_dir() {
+        bail!("-o {}: a directory is there; name a file in it", path.display());
+    }
+    output::check_parent("-o", path)
 }
 
 fn oracles(args: &Validate, directory: PathBuf) -> Result<ExitCode> {
@@ -218,9 +216,9 @@ fn oracles(args: &Validate, directory: PathBuf) -> Result<ExitCode> {
     progress.finish();
     let mut table = Table::new(&["question", "expected", "found", "error", ""]);
     answers.iter().for_each(|answer| table.row(describe(answer)));
-    print!("{}", table.render());
     let wrong = answers.iter().filter(|answer| !answer.is_right()).count();
-    println!("{} of {} within bounds", answers.len() - wrong, answers.len());
+    let right = answers.len() - wrong;
+    output::print(&format!("{}{right} of {} within bounds\n", table.render(), answers.len()))?;
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

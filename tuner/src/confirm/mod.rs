@@ -15,6 +15,7 @@ mod once;
 mod plan;
 mod pool;
 mod rounds;
+mod wear;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //! flush, timed and counted.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,9 +13,10 @@ use s3b_engine::geometry::{BlockNumber, Geometry};
 use s3b_engine::object_blocks::Naming;
 use s3b_engine::settings::Settings;
 use s3b_engine::volume::Volume;
+use s3b_scenarios::Op;
 use s3b_scenarios::content::Content;
-use s3b_scenarios::{Op, OpKind};
 
+use super::wear::Wear;
 use super::{OneRun, Piece, Plan};
 use crate::interrupt::Interrupt;
 use crate::place::Place;
@@ -50,6 +52,8 @@ struct Scene<'a> {
     geometry: Geometry,
     piece: &'a Piece,
     volume: String,
+    found: Arc<BlockSet>,
+    wear: Wear,
 }
 
 impl<'a> Stage<'a> {
@@ -62,6 +66,18 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// A volume that cannot be opened, filled or closed. Operations that fail are counted, not errors.
     pub(super) async fn one(&mut self, slot: usize, number: usize, round: u32) -> Result<Option<OneRun>> {
+        let scene = self.scene(slot, number, round)?;
+        // The twin is the first under another name.
+        let start = &scene.piece.starts[if slot + 1 == self.plan.slots() { 0 } else { slot }];
+        self.place.announce(scene.keys(self.place)).await?;
+        self.fill(&scene).await?;
+        if self.interrupt.is_asked() {
+            return Ok(None);
+        }
+        self.play(&scene, start, (slot, number, round)).await
+    }
+
+    fn scene(&self, slot: usize, number: usize, round: u32) -> Result<Scene<'a>> {
         let plan = self.plan;
         let (piece, candidate) = (&plan.pieces[number], plan.candidate(slot));
         let (settings, device_starts) = piece.tape.fit(&candidate.settings)?;
@@ -73,26 +89,21 @@ impl<'a> Stage<'a> {
             // Nothing to fill, so each run gets a new volume: one that knows itself to be empty.
             volume = format!("{volume}r{round}s{slot}");
         }
-        let scene = Scene { settings, device_starts, geometry, piece, volume };
-        // The twin is the first under another name.
-        let start = &piece.starts[if slot + 1 == plan.slots() { 0 } else { slot }];
-        self.place.announce(scene.keys(self.place, &found, start)?).await?;
-        self.fill(&scene, &found).await?;
-        if self.interrupt.is_asked() {
-            return Ok(None);
-        }
-        self.play(&scene, start, (slot, number, round)).await
+        let wear = Wear::of(piece, geometry, &device_starts, &found)?;
+        Ok(Scene { settings, device_starts, geometry, piece, volume, found, wear })
     }
 
-    /// Puts in place what the piece finds, and what an earlier run of it has discarded.
-    async fn fill(&mut self, scene: &Scene<'_>, found: &BlockSet) -> Result<()> {
-        let (settings, volume) = (&scene.settings, &scene.volume);
-        if self.filled.insert(volume.clone()) {
-            run::prefill(self.place, settings, volume, found, self.interrupt).await?;
-        } else {
-            let gone = scene.discarded(found)?;
-            run::prefill(self.place, settings, volume, &gone, self.interrupt).await?;
+    /// Puts in place what the piece finds; after an earlier run, only what that has changed.
+    async fn fill(&mut self, scene: &Scene<'_>) -> Result<()> {
+        let first = self.filled.insert(scene.volume.clone());
+        let missing = if first { &*scene.found } else { &scene.wear.gone };
+        if !first {
+            let naming = scene.naming(self.place);
+            let made = scene.wear.made.iter().map(|block| naming.key(BlockNumber(block)));
+            self.place.delete(&made.collect()).await.context("cannot put the volume back as it was")?;
         }
+        let content = &scene.piece.tape.content;
+        run::prefill(self.place, &scene.settings, &scene.volume, missing, content, self.interrupt).await?;
         Ok(())
     }
 
@@ -143,45 +154,16 @@ impl<'a> Stage<'a> {
 }
 
 impl Scene<'_> {
+    fn naming(&self, place: &Place) -> Naming {
+        Naming::new(place.volume_prefix(&self.volume), self.settings.volume.block_hash_prefix)
+    }
+
     /// Every key that this run may store, so that no PUT of it waits for the disk.
-    fn keys(&self, place: &Place, found: &BlockSet, start: &Start) -> Result<Vec<String>> {
-        let naming = Naming::new(place.volume_prefix(&self.volume), self.settings.volume.block_hash_prefix);
-        let mut blocks: BTreeSet<u32> = found.iter().collect();
-        let size = u64::from(self.geometry.block_size());
-        blocks.extend(start.dirty.iter().map(|(at, _)| (at / size) as u32));
-        self.each_piece(|op, block, _| {
-            if op.kind == OpKind::Write {
-                blocks.insert(block.0);
-            }
-        })?;
-        let names = blocks.into_iter().map(|block| naming.key(BlockNumber(block)));
-        Ok(names.chain([naming.token_key(), naming.superblock_key()]).collect())
-    }
-
-    /// Of the blocks that are found, those that the piece deletes.
-    fn discarded(&self, found: &BlockSet) -> Result<BlockSet> {
-        let there: BTreeSet<u32> = found.iter().collect();
-        let mut gone = BlockSet::new(self.geometry.blocks());
-        self.each_piece(|op, block, whole| {
-            let deletes = op.kind == OpKind::Discard || op.kind == OpKind::Write && op.origin.is_zero();
-            if deletes && whole && there.contains(&block.0) {
-                gone.insert(block.0);
-            }
-        })?;
-        Ok(gone)
-    }
-
-    fn each_piece(&self, mut visit: impl FnMut(&Op, BlockNumber, bool)) -> Result<()> {
-        for op in self.piece.tape.ops()? {
-            let op = op?;
-            if op.len == 0 {
-                continue;
-            }
-            for piece in self.geometry.pieces(self.device_starts[op.device as usize] + op.offset, op.len) {
-                visit(&op, piece.block, piece.len == self.geometry.block_size());
-            }
-        }
-        Ok(())
+    fn keys(&self, place: &Place) -> Vec<String> {
+        let naming = self.naming(place);
+        let blocks = self.found.iter().chain(self.wear.made.iter());
+        let names = blocks.map(|block| naming.key(BlockNumber(block)));
+        names.chain([naming.token_key(), naming.superblock_key()]).collect()
     }
 }
 
@@ -245,7 +227,76 @@ fn cpu_seconds() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use s3b_engine::settings::Location;
+    use s3b_scenarios::OpKind;
+
+    use super::super::{Candidate, Case, Purpose, Wanted, plan};
     use super::*;
+    use crate::answer::goal::GoalKind;
+    use crate::connection::Access;
+    use crate::outcome::PriceTable;
+    use crate::place::Owner;
+    use crate::prices::Reader;
+    use crate::simulate::{Found, Tape};
+
+    const BLOCK: u64 = 65536;
+
+    /// Reads blocks 0 to 3, empties block 1 in two halves, and makes block 9.
+    fn planned() -> Plan {
+        let mut ops: Vec<Op> = (0..4).map(|n| Op::new(0, OpKind::Read, n * BLOCK, BLOCK)).collect();
+        ops.extend([0, BLOCK / 2].map(|half| Op::new(1, OpKind::Discard, BLOCK + half, BLOCK / 2)));
+        ops.push(Op::new(2, OpKind::Write, 9 * BLOCK, BLOCK));
+        let tape = Arc::new(Tape::of_ops("t", ops, Found::WhatIsRead));
+        let mut settings = Settings::default();
+        settings.volume.block_size = Some(BLOCK);
+        let wanted = Wanted {
+            purpose: Purpose::Choose,
+            candidates: vec![Candidate { configuration: 0, settings }],
+            keep: None,
+            cases: vec![Case {
+                workload: 0,
+                tape,
+                pace: Pace::Schedule,
+                weight: 1.0,
+                expected_seconds: 0.0,
+                budget_seconds: None,
+            }],
+            goal: GoalKind::Throughput,
+            model: None,
+            prices: PriceTable::standard(),
+            reader: Reader::InRegion,
+            max_dollars: None,
+            max_time: std::time::Duration::from_secs(600),
+            most_rounds: 1,
+            seed: 1,
+        };
+        plan(wanted, &AtomicBool::new(false)).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn each_run_begins_as_the_first_and_the_plan_has_its_price() {
+        let plan = tokio::task::spawn_blocking(planned).await.unwrap();
+        let settings = Settings { location: Location::Memory, ..Settings::default() };
+        let access = Access { settings, password: None, access_key: None };
+        let place = Place::claim_for(&access, None, Owner::default()).await.unwrap();
+        let interrupt = Interrupt::default();
+        let mut stage = Stage::new(&plan, &place, &interrupt);
+        let scene = stage.scene(0, 0, 0).unwrap();
+        let of = |blocks: &[u32]| blocks.iter().map(|n| scene.naming(&place).key(BlockNumber(*n))).collect::<Vec<_>>();
+        let there = async || {
+            let keys = place.objects().list(&place.volume_prefix(&scene.volume), "").await.unwrap().keys;
+            keys.into_iter().filter(|key| !key.ends_with("superblock")).collect::<Vec<_>>()
+        };
+        stage.one(0, 0, 0).await.unwrap().unwrap();
+        assert_eq!(there().await, of(&[0, 2, 3, 9]));
+        stage.fill(&scene).await.unwrap();
+        assert_eq!(there().await, of(&[0, 1, 2, 3]));
+        let mends = scene.wear.requests(BLOCK);
+        assert_eq!((mends.puts, mends.put_bytes, mends.deleted_keys), (1, BLOCK, 1));
+        assert_eq!(place.clean().await.left, 0);
+    }
 
     #[test]
     fn cpu_time_is_told() {

@@ -10,6 +10,7 @@ use s3b_engine::settings::{Settings, SurveyMode};
 
 use super::cut::{self, Piece};
 use super::pool::{Part, pool};
+use super::wear::Wear;
 use super::{Candidate, Purpose, Wanted};
 use crate::outcome::run::WindowInfo;
 use crate::outcome::{Figures, Ledger, StoreLedger};
@@ -33,27 +34,10 @@ const OPENING: StoreLedger = StoreLedger {
     deleted_keys: 4,
     get_bytes: 64 << 10,
     put_bytes: 4 << 10,
-    header_bytes: 0,
-    retries: 0,
-    throttled: 0,
-    errors: 0,
+    ..StoreLedger::ZERO
 };
 /// Of claiming the place.
-const CLAIMING: StoreLedger = StoreLedger { gets: 2, puts: 2, lists: 4, get_bytes: 8 << 10, ..ZERO };
-const ZERO: StoreLedger = StoreLedger {
-    gets: 0,
-    heads: 0,
-    puts: 0,
-    lists: 0,
-    deletes: 0,
-    deleted_keys: 0,
-    get_bytes: 0,
-    put_bytes: 0,
-    header_bytes: 0,
-    retries: 0,
-    throttled: 0,
-    errors: 0,
-};
+const CLAIMING: StoreLedger = StoreLedger { gets: 2, puts: 2, lists: 4, get_bytes: 8 << 10, ..StoreLedger::ZERO };
 /// Seconds for opening and closing a volume, and for each block put in place or read in before a run, 16 at a time.
 const OPENING_SECONDS: f64 = 0.5;
 const SECONDS_PER_BLOCK: f64 = 0.03 / 16.0;
@@ -313,7 +297,7 @@ impl Costs {
             setups: Vec::new(),
             setup: CLAIMING,
             setup_seconds: 0.0,
-            round: ZERO,
+            round: StoreLedger::ZERO,
             round_seconds: 0.0,
             runs: Vec::new(),
         };
@@ -325,13 +309,18 @@ impl Costs {
                 let one = &simulated[*n][number];
                 costs.fill(wanted, place, *n, (number, piece))?;
                 let primed = primed(&one.ledger, piece, *n);
-                let mut run = OPENING;
+                let mends = mends(&wanted.candidates[*n].settings, piece)?;
+                // Filling opens the volume as well.
+                let opened = if mends.puts > 0 { 2.0 } else { 1.0 };
+                let mut run = OPENING.times(opened);
                 add(&mut run, &one.ledger.store, SAFETY);
                 add(&mut run, &primed, SAFETY);
+                add(&mut run, &mends, SAFETY);
                 add(&mut costs.round, &run, times);
                 runs.push(run);
-                let expected = one.measured.elapsed.as_secs_f64() + primed.gets as f64 * SECONDS_PER_BLOCK;
-                costs.round_seconds += (expected + OPENING_SECONDS) * times;
+                let blocks = (primed.gets + mends.puts) as f64 * SECONDS_PER_BLOCK;
+                let expected = one.measured.elapsed.as_secs_f64() + blocks + OPENING_SECONDS * opened;
+                costs.round_seconds += expected * times;
             }
             costs.runs.push(runs);
         }
@@ -348,7 +337,7 @@ impl Costs {
         if blocks == 0 || self.setups.iter().any(|setup| setup.volume == volume) {
             return Ok(());
         }
-        let stored = StoreLedger { puts: blocks, put_bytes: blocks * block_size, ..ZERO };
+        let stored = StoreLedger { puts: blocks, put_bytes: blocks * block_size, ..StoreLedger::ZERO };
         let mut most = OPENING;
         add(&mut most, &stored, SAFETY);
         self.setup = self.setup.plus(&most);
@@ -418,6 +407,15 @@ fn least_rounds(wanted: &Wanted) -> u32 {
     }
 }
 
+/// What puts a volume back as it was, before a run that is not the first on it.
+fn mends(settings: &Settings, piece: &Piece) -> Result<StoreLedger> {
+    let (settings, device_starts) = piece.tape.fit(settings)?;
+    let block_size = settings.volume.block_size.unwrap_or(0);
+    let geometry = Geometry::new(block_size, settings.volume.size.unwrap_or(0))?;
+    let found = piece.tape.found_blocks(geometry, &device_starts)?;
+    Ok(Wear::of(piece, geometry, &device_starts, &found)?.requests(block_size))
+}
+
 /// The requests that put the cache into its state, never simulated: each resident block is read.
 fn primed(ledger: &Ledger, piece: &Piece, n: usize) -> StoreLedger {
     let start = &piece.starts[n];
@@ -426,20 +424,15 @@ fn primed(ledger: &Ledger, piece: &Piece, n: usize) -> StoreLedger {
     let dirty = start.dirty.len() as u64;
     let put_bytes = start.dirty.iter().map(|(_, len)| len).sum();
     let read_ahead = ledger.cache.read_ahead;
-    StoreLedger { gets: start.resident.len() as u64 + read_ahead, get_bytes: bytes, puts: dirty, put_bytes, ..ZERO }
+    StoreLedger {
+        gets: start.resident.len() as u64 + read_ahead,
+        get_bytes: bytes,
+        puts: dirty,
+        put_bytes,
+        ..StoreLedger::ZERO
+    }
 }
 
 fn add(all: &mut StoreLedger, one: &StoreLedger, times: f64) {
-    let scaled = |value: u64| (value as f64 * times).ceil() as u64;
-    *all = StoreLedger {
-        gets: all.gets + scaled(one.gets),
-        heads: all.heads + scaled(one.heads),
-        puts: all.puts + scaled(one.puts),
-        lists: all.lists + scaled(one.lists),
-        deletes: all.deletes + scaled(one.deletes),
-        deleted_keys: all.deleted_keys + scaled(one.deleted_keys),
-        get_bytes: all.get_bytes + scaled(one.get_bytes),
-        put_bytes: all.put_bytes + scaled(one.put_bytes),
-        ..*all
-    };
+    *all = all.plus(&one.times(times));
 }

@@ -28,15 +28,14 @@ pub(super) fn pool(parts: &[Part<'_>], rounds: u32, pace: Pace, idle_seconds: f6
         let piece = part.piece;
         pooled.add_times(part.measured, piece.times_ops.round().max(1.0) as u32);
         samples.add(part.measured);
-        each(&mut ledger, part.ledger, |sum, one| sum + (one as f64 * piece.times_ops).round() as u64);
+        ledger = ledger.zip(part.ledger, |sum, one| sum + (one as f64 * piece.times_ops).round() as u64);
         // By schedule a piece takes its time; as fast as possible, it takes what its operations take.
         let times = if pace == Pace::Schedule { piece.times } else { piece.times_ops };
         seconds += part.measured.elapsed.as_secs_f64() * times / runs;
         drain_seconds += part.measured.drain.as_secs_f64() * times / runs;
         late += part.measured.late as f64 * piece.times_ops / runs;
     }
-    let all = ledger;
-    each(&mut ledger, &all, |_, sum| (sum as f64 / runs).round() as u64);
+    let ledger = ledger.zip(&ledger, |sum, _| (sum as f64 / runs).round() as u64);
     let mut figures = figures::of_measured(&pooled);
     let of_samples = figures::of_measured(&samples);
     let kinds = [
@@ -65,46 +64,6 @@ fn per_run(kind: &mut KindFigures, seen: &KindFigures, runs: f64) {
     }
     kind.latency.count = seen.latency.count;
     kind.service.count = seen.service.count;
-}
-
-fn each(all: &mut Ledger, one: &Ledger, combine: impl Fn(u64, u64) -> u64) {
-    let add = |all: &mut u64, one: u64| *all = combine(*all, one);
-    let (host, cache, store) = (&mut all.host, &mut all.cache, &mut all.store);
-    add(&mut host.reads, one.host.reads);
-    add(&mut host.read_bytes, one.host.read_bytes);
-    add(&mut host.writes, one.host.writes);
-    add(&mut host.write_bytes, one.host.write_bytes);
-    add(&mut host.discards, one.host.discards);
-    add(&mut host.discard_bytes, one.host.discard_bytes);
-    add(&mut host.flushes, one.host.flushes);
-    add(&mut cache.read_hits, one.cache.read_hits);
-    add(&mut cache.read_misses, one.cache.read_misses);
-    add(&mut cache.write_hits, one.cache.write_hits);
-    add(&mut cache.write_misses, one.cache.write_misses);
-    add(&mut cache.merge_reads, one.cache.merge_reads);
-    add(&mut cache.read_ahead, one.cache.read_ahead);
-    add(&mut cache.read_ahead_used, one.cache.read_ahead_used);
-    add(&mut cache.stores, one.cache.stores);
-    add(&mut cache.coalesced, one.cache.coalesced);
-    add(&mut cache.zero_reads, one.cache.zero_reads);
-    add(&mut cache.zero_writes, one.cache.zero_writes);
-    add(&mut cache.evictions, one.cache.evictions);
-    add(&mut cache.pressure_waits, one.cache.pressure_waits);
-    add(&mut cache.delay_stores, one.cache.delay_stores);
-    add(&mut cache.flush_stores, one.cache.flush_stores);
-    add(&mut cache.pressure_stores, one.cache.pressure_stores);
-    add(&mut store.gets, one.store.gets);
-    add(&mut store.heads, one.store.heads);
-    add(&mut store.puts, one.store.puts);
-    add(&mut store.lists, one.store.lists);
-    add(&mut store.deletes, one.store.deletes);
-    add(&mut store.deleted_keys, one.store.deleted_keys);
-    add(&mut store.get_bytes, one.store.get_bytes);
-    add(&mut store.put_bytes, one.store.put_bytes);
-    add(&mut store.header_bytes, one.store.header_bytes);
-    add(&mut store.retries, one.store.retries);
-    add(&mut store.throttled, one.store.throttled);
-    add(&mut store.errors, one.store.errors);
 }
 
 #[cfg(test)]

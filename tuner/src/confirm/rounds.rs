@@ -194,14 +194,14 @@ impl Runner<'_> {
         Ok(true)
     }
 
-    /// The next run. Runs that are to judge end at their time within a round, and are worth something when one fails.
+    /// The next run, if there is time. Runs that are to judge are worth something when one fails.
     async fn next(&mut self, slot: usize, piece: usize, round: u32, first: bool) -> Result<Option<OneRun>> {
-        if self.plan.wanted.purpose == Purpose::Choose {
-            return self.one(slot, piece, round).await;
-        }
         if self.begun.elapsed() > self.plan.wanted.max_time {
             self.stopped = Some("out of time".into());
             return Ok(None);
+        }
+        if self.plan.wanted.purpose == Purpose::Choose {
+            return self.one(slot, piece, round).await;
         }
         match self.one(slot, piece, round).await {
             Err(error) if !(first && self.rounds.is_empty()) => {

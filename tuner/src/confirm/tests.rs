@@ -199,3 +199,16 @@ async fn a_model_that_is_wrong_is_not_trusted() {
     assert!(!judge(&plan, &nothing).trusted);
     place.clean().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_run_is_begun_when_the_time_is_over() {
+    let mut plan = plan(wanted(), &AtomicBool::new(false)).unwrap();
+    // Shorter than the first run of the first round; nothing was measured yet that could tell.
+    plan.wanted.max_time = Duration::from_millis(300);
+    let place = place(true, Owner::default()).await;
+    let mut steps = 0;
+    let confirmed =
+        run(&plan, &place, Keep::default(), &quickest, &Interrupt::default(), &mut |_| steps += 1).await.unwrap();
+    assert_eq!((steps, confirmed.stopped.as_deref(), confirmed.rounds.len()), (1, Some("out of time"), 0));
+    place.clean().await;
+}

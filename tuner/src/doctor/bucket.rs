@@ -8,8 +8,10 @@ use s3b_engine::object::{GetIf, Got, ObjectHeaders, PutIf};
 use s3b_engine::s3::S3Backend;
 use s3b_engine::stack::Parts;
 
-use super::{Check, configuration};
+use super::{Check, Verdict, configuration};
+use crate::claim::Claim;
 use crate::connection::Access;
+use crate::outcome::StoreLedger;
 use crate::place::Place;
 use crate::reach;
 
@@ -46,6 +48,33 @@ pub async fn checks(name: &str, access: &Access) -> Vec<Check> {
     checks
 }
 
+/// What [`warnings`] sends; each question is billed as a GET.
+pub const QUESTIONS: StoreLedger = StoreLedger { gets: 4, lists: 1, ..StoreLedger::ZERO };
+
+/// What speaks against storing in this bucket, for those who are about to: versions, locks, copies, storage classes. What
+/// may not be asked speaks against nothing.
+///
+/// # Errors
+/// A bucket that cannot be reached.
+pub async fn warnings(name: &str, access: &Access) -> Result<Vec<Check>> {
+    let backend = reach::bucket(name, access).await?;
+    let mut checks = configured(&backend, &access.settings.volume.prefix).await;
+    checks.push(configuration::storage_class(access.settings.s3.storage_class.as_deref()));
+    checks.retain(|check| matches!(check.verdict, Verdict::Warn | Verdict::Fail));
+    Ok(checks)
+}
+
+/// Shows [`warnings`] on stderr.
+///
+/// # Errors
+/// As [`warnings`].
+pub async fn warn(name: &str, access: &Access) -> Result<()> {
+    for check in warnings(name, access).await? {
+        eprintln!("WARNING: {name}: {}: {}; {}", check.name, check.found, check.advice);
+    }
+    Ok(())
+}
+
 /// What the bucket says of itself.
 async fn configured(backend: &S3Backend, prefix: &str) -> Vec<Check> {
     let mut ahead_s = None;
@@ -74,13 +103,12 @@ async fn configured(backend: &S3Backend, prefix: &str) -> Vec<Check> {
 
 /// A few requests in a prefix of our own, which is cleaned afterwards.
 async fn tried_out(access: &Access) -> Vec<Check> {
-    let place = match Place::claim(access, None).await {
-        Ok(place) => place,
-        Err(error) => return vec![Check::fail("access", format!("{error:#}"), "allow s3:ListBucket")],
+    let claim = match Claim::new(access, None).await {
+        Ok(claim) => claim,
+        Err(error) => return vec![Check::fail("access", format!("{error:#}"), "allow s3:ListBucket, s3:PutObject")],
     };
-    let checks = vec![permissions(&place).await, conditional_put(&place).await];
-    let cleaned = place.clean().await;
-    let mut checks = checks;
+    let mut checks = vec![permissions(&claim.place).await, conditional_put(&claim.place).await];
+    let cleaned = claim.end().await;
     if let Some(error) = cleaned.first_error {
         let found = format!("{} objects of this check are left behind: {error}", cleaned.left);
         checks.push(Check::fail("delete", found, "allow s3:DeleteObject; without it no space is ever freed"));

@@ -9,6 +9,7 @@ use s3b_engine::object::{GetIf, ObjectHeaders, PutIf};
 
 use super::Check;
 use super::bucket::volume;
+use crate::claim::Claim;
 use crate::connection::Access;
 use crate::place::Place;
 
@@ -19,20 +20,19 @@ const OBJECT: usize = 1 << 20;
 const LITTLE_ROOM: u64 = 1 << 30;
 
 pub async fn checks(path: &Path, access: &Access) -> Vec<Check> {
-    let place = match Place::claim(access, None).await {
-        Ok(place) => place,
+    let claim = match Claim::new(access, None).await {
+        Ok(claim) => claim,
         Err(error) => {
             return vec![Check::fail("directory", format!("{error:#}"), "mend this first; the rest needs it")];
         }
     };
     let mut checks = vec![Check::ok("directory", format!("{} is there and not in use", path.display())), room(path)];
-    checks.push(match speed(&place).await {
+    checks.push(match speed(&claim.place).await {
         Ok(found) => Check::ok("disk", found),
         Err(error) => Check::fail("disk", error.to_string(), "make the directory writable, with 64 MiB of room"),
     });
-    place.clean().await.report();
-    // Looking opens the directory too, and it is locked while it is open.
-    drop(place);
+    // Looking opens the directory too, and it is locked as long as the place is there.
+    claim.end().await;
     checks.push(volume(access).await);
     checks
 }

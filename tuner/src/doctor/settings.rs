@@ -4,10 +4,9 @@ use s3b_engine::settings::parse::{show_duration, show_size};
 use s3b_engine::settings::{Settings, VolumeSettings};
 
 use super::{Check, configuration};
+use crate::caching::{cache_memory, pointless};
 use crate::model::StoreModel;
 use crate::simulate::within_speeds;
-use crate::sweep::grid::pointless;
-use crate::sweep::summary::cache_memory;
 
 /// A cache of more than this share of the memory leaves too little for whoever uses the disk.
 const LARGE_SHARE: f64 = 0.5;

@@ -66,49 +66,101 @@ pub struct Ledger {
     pub store: StoreLedger,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostLedger {
-    pub reads: u64,
-    pub read_bytes: u64,
-    pub writes: u64,
-    pub write_bytes: u64,
-    pub discards: u64,
-    pub discard_bytes: u64,
-    pub flushes: u64,
+macro_rules! counts {
+    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $field:ident: u64),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct $name { $($(#[$of])* pub $field: u64),+ }
+
+        impl $name {
+            pub const ZERO: Self = Self { $($field: 0),+ };
+
+            /// Each count made of the two of its name.
+            #[must_use]
+            pub fn zip(&self, other: &Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+                Self { $($field: combine(self.$field, other.$field)),+ }
+            }
+        }
+    };
 }
 
-/// In blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CacheLedger {
-    pub read_hits: u64,
-    pub read_misses: u64,
-    pub write_hits: u64,
-    pub write_misses: u64,
-    /// GETs only to complete partly written blocks.
-    pub merge_reads: u64,
-    pub read_ahead: u64,
-    /// Blocks read ahead that a read then used.
-    pub read_ahead_used: u64,
-    /// Blocks handed to the store, zeros included.
-    pub stores: u64,
-    /// Writes to blocks that were dirty already: stores saved.
-    pub coalesced: u64,
-    /// Reads answered because the block is known to be zero.
-    pub zero_reads: u64,
-    /// Stores that became deletes, or nothing at all.
-    pub zero_writes: u64,
-    pub evictions: u64,
-    /// Writes that waited because too much was dirty.
-    pub pressure_waits: u64,
-    /// Stores and merges begun because the write delay was over. These three came later to the form, and may be missing.
-    #[serde(default)]
-    pub delay_stores: u64,
-    /// Begun before that for a flush: of a simulation without the final one.
-    #[serde(default)]
-    pub flush_stores: u64,
-    /// Begun before that because too much was dirty.
-    #[serde(default)]
-    pub pressure_stores: u64,
+impl Ledger {
+    /// Each count made of the two of its name.
+    #[must_use]
+    pub fn zip(&self, other: &Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            host: self.host.zip(&other.host, &combine),
+            cache: self.cache.zip(&other.cache, &combine),
+            store: self.store.zip(&other.store, &combine),
+        }
+    }
+}
+
+impl StoreLedger {
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.zip(other, u64::saturating_add)
+    }
+
+    /// What came after `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        self.zip(before, u64::saturating_sub)
+    }
+
+    /// Rounded up, each count.
+    #[must_use]
+    pub fn times(&self, times: f64) -> Self {
+        self.zip(self, |count, _| (count as f64 * times).ceil() as u64)
+    }
+}
+
+counts! {
+    HostLedger {
+        reads: u64,
+        read_bytes: u64,
+        writes: u64,
+        write_bytes: u64,
+        discards: u64,
+        discard_bytes: u64,
+        flushes: u64,
+    }
+}
+
+counts! {
+    /// In blocks.
+    CacheLedger {
+        read_hits: u64,
+        read_misses: u64,
+        write_hits: u64,
+        write_misses: u64,
+        /// GETs only to complete partly written blocks.
+        merge_reads: u64,
+        read_ahead: u64,
+        /// Blocks read ahead that a read then used.
+        read_ahead_used: u64,
+        /// Blocks handed to the store, zeros included.
+        stores: u64,
+        /// Writes to blocks that were dirty already: stores saved.
+        coalesced: u64,
+        /// Reads answered because the block is known to be zero.
+        zero_reads: u64,
+        /// Stores that became deletes, or nothing at all.
+        zero_writes: u64,
+        evictions: u64,
+        /// Writes that waited because too much was dirty.
+        pressure_waits: u64,
+        /// Stores and merges begun because the write delay was over. These three came later to the form, and may be
+        /// missing.
+        #[serde(default)]
+        delay_stores: u64,
+        /// Begun before that for a flush: of a simulation without the final one.
+        #[serde(default)]
+        flush_stores: u64,
+        /// Begun before that because too much was dirty.
+        #[serde(default)]
+        pressure_stores: u64,
+    }
 }
 
 impl CacheLedger {
@@ -119,45 +171,25 @@ impl CacheLedger {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreLedger {
-    pub gets: u64,
-    pub heads: u64,
-    pub puts: u64,
-    pub lists: u64,
-    /// Requests, single and bulk.
-    pub deletes: u64,
-    /// Keys in them.
-    pub deleted_keys: u64,
-    /// Bodies.
-    pub get_bytes: u64,
-    pub put_bytes: u64,
-    /// Request and response headers, estimated from the sizes that the client sends.
-    pub header_bytes: u64,
-    /// Requests sent again, included above.
-    pub retries: u64,
-    /// Answers of 503.
-    pub throttled: u64,
-    pub errors: u64,
-}
-
-impl StoreLedger {
-    /// Both together.
-    #[must_use]
-    pub fn plus(&self, more: &Self) -> Self {
-        Self {
-            gets: self.gets + more.gets,
-            heads: self.heads + more.heads,
-            puts: self.puts + more.puts,
-            lists: self.lists + more.lists,
-            deletes: self.deletes + more.deletes,
-            deleted_keys: self.deleted_keys + more.deleted_keys,
-            get_bytes: self.get_bytes + more.get_bytes,
-            put_bytes: self.put_bytes + more.put_bytes,
-            header_bytes: self.header_bytes + more.header_bytes,
-            retries: self.retries + more.retries,
-            throttled: self.throttled + more.throttled,
-            errors: self.errors + more.errors,
-        }
+counts! {
+    StoreLedger {
+        gets: u64,
+        heads: u64,
+        puts: u64,
+        lists: u64,
+        /// Requests, single and bulk.
+        deletes: u64,
+        /// Keys in them.
+        deleted_keys: u64,
+        /// Bodies.
+        get_bytes: u64,
+        put_bytes: u64,
+        /// Request and response headers, estimated from the sizes that the client sends.
+        header_bytes: u64,
+        /// Requests sent again, included above.
+        retries: u64,
+        /// Answers of 503.
+        throttled: u64,
+        errors: u64,
     }
 }

@@ -1,76 +1,155 @@
-//! A whole probe on behalf of another command: claim a place, measure, fit, clean up.
+//! A whole probe: what it may cost, a place of its own, measuring, fitting, cleaning up. For `probe`, and for sweeps that
+//! have no model yet.
 
-use anyhow::{Context, Result, anyhow};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
 use s3b_engine::clock;
 use s3b_engine::settings::Location;
 
-use super::fit::{self, Known};
+use super::fit::{self, Fitted, Known};
 use super::plan::Plan;
-use super::{Bounds, probe};
+use super::{Bounds, Findings, probe};
+use crate::budget::Budget;
+use crate::claim::Claim;
 use crate::connection::Access;
-use crate::cost::Requests;
+use crate::doctor::bucket::QUESTIONS;
 use crate::interrupt::Interrupt;
 use crate::model::settings::Limits;
 use crate::model::{StoreModel, shipped, text};
-use crate::place::{Owner, Place};
-use crate::runs::Record;
+use crate::outcome::StoreLedger;
+use crate::prices::Billing;
+use crate::runs::{Record, RunDirectory};
 use crate::{rates, reach};
 
-/// A model of the bucket of `access`, within these bounds, and what it cost. A run that owns it keeps both.
+/// Opening the bucket and claiming a place, besides timing connections.
+const OPENING_LISTS: u64 = 4;
+const CLAIMING: StoreLedger = StoreLedger { puts: 2, gets: 2, ..StoreLedger::ZERO };
+
+/// A probe that was planned and may be carried out.
+pub struct Study {
+    pub name: String,
+    pub plan: Plan,
+    pub bounds: Bounds,
+}
+
+/// What it came to.
+pub struct Studied {
+    pub fitted: Fitted,
+    pub findings: Findings,
+    /// Objects that could not be deleted.
+    pub left: u64,
+}
+
+impl Study {
+    /// # Errors
+    /// The cap is below the smallest probe; says what that costs.
+    pub fn new(name: &str, billing: Billing, max_cost: f64, max_time: Duration, seed: u64) -> Result<Self, String> {
+        let plan = Plan::new(&billing, max_cost - billing.dollars(&opening().plus(&CLAIMING)))?;
+        Ok(Self { name: name.to_owned(), plan, bounds: Bounds { billing, max_dollars: max_cost, max_time, seed } })
+    }
+
+    /// Dollars, of everything that is sent.
+    pub fn worst_case(&self) -> f64 {
+        let all = self.plan.worst_requests().plus(&opening()).plus(&CLAIMING);
+        self.bounds.billing.dollars(&all)
+    }
+
+    /// What a person reads before it, where something else is to follow.
+    pub fn announce(&self) {
+        eprintln!(
+            "learning {} first: worst case ${:.4}, at most {} s (--model takes one that `probe` wrote)",
+            self.name,
+            self.worst_case(),
+            self.bounds.max_time.as_secs()
+        );
+    }
+
+    /// Carries it out, and deletes what was stored. A run that owns it keeps the model and what was spent, however it
+    /// ends; without one it has a run of its own, which is forgotten.
+    ///
+    /// # Errors
+    /// A bucket that cannot be reached, or too few answers for a model; says what was spent all the same.
+    pub async fn carry_out(
+        &self,
+        access: &Access,
+        owner: Option<Arc<RunDirectory>>,
+        interrupt: &Interrupt,
+    ) -> Result<Studied> {
+        let budget = Budget::of(&self.bounds.billing, self.bounds.max_dollars);
+        let note = |record: Record| owner.as_ref().map_or(Ok(()), |run| run.note(&record));
+        note(Record::Learning { dollars: self.bounds.max_dollars })?;
+        if let Some(budget) = &budget {
+            // Not sent through the place.
+            budget.charge_earlier(&opening());
+        }
+        let studied = self.measure(access, owner.clone(), budget.clone(), interrupt).await;
+        let dollars = budget.as_ref().map_or(0.0, |budget| budget.dollars());
+        let whole = studied.as_ref().ok().filter(|studied| !studied.findings.interrupted);
+        note(Record::Learnt { dollars, model: whole.map(|studied| text::write(&studied.fitted.model, &[])) })?;
+        studied.map_err(|error| match budget {
+            Some(_) => error.context(format!("learning {} cost ${dollars:.4} and failed", self.name)),
+            None => error,
+        })
+    }
+
+    async fn measure(
+        &self,
+        access: &Access,
+        owner: Option<Arc<RunDirectory>>,
+        budget: Option<Arc<Budget>>,
+        interrupt: &Interrupt,
+    ) -> Result<Studied> {
+        let set_up_ms = match &access.settings.location {
+            Location::Bucket(name) => reach::reach_times(name, access).await?.set_up_ms,
+            _ => 0.0,
+        };
+        let claim = match owner {
+            Some(run) => Claim::of(access, budget, run).await?,
+            None => Claim::new(access, budget).await?,
+        };
+        eprintln!("working under {} of {}; Ctrl-C stops earlier", claim.place.prefix(), claim.place.describe());
+        let described = claim.place.describe();
+        let findings = probe(&claim.place, &self.plan, &self.bounds, interrupt).await;
+        let left = claim.end().await.left;
+        let known = known(access, self.name.clone(), described, set_up_ms).await?;
+        let findings = findings?;
+        let fitted = fit::fit(&findings.cells, known).map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
+        Ok(Studied { fitted, findings, left })
+    }
+}
+
+fn opening() -> StoreLedger {
+    QUESTIONS.plus(&StoreLedger { lists: reach::REQUESTS + OPENING_LISTS, ..StoreLedger::ZERO })
+}
+
+/// A model of a store for a sweep or a validation that goes on with it, and what it cost.
 ///
 /// # Errors
-/// A bucket that cannot be reached, too little money for a single visit, or too few answers for a model.
+/// As [`Study::carry_out`]; interrupted; or objects that cannot be deleted: then nothing more is stored.
 pub async fn learn(
+    study: &Study,
     access: &Access,
-    name: &str,
-    bounds: Bounds,
+    owner: Option<Arc<RunDirectory>>,
     interrupt: &Interrupt,
-    owner: Owner,
 ) -> Result<(StoreModel, f64)> {
-    let opening = Requests { lists: reach::REQUESTS + 4, ..Requests::default() };
-    let (billing, max_cost) = (bounds.billing, bounds.max_dollars);
-    let bounds = Bounds { max_dollars: max_cost - billing.dollars(&opening), ..bounds };
-    let plan = Plan::new(billing, bounds.max_dollars)
-        .map_err(|why| anyhow!("--max-cost leaves ${max_cost:.3} to learn the bucket: {why}; or give --model"))?;
-    eprintln!(
-        "learning {name} first: worst case ${:.4}, at most {} s (--model takes one that `probe` wrote)",
-        plan.worst_case(billing),
-        bounds.max_time.as_secs()
-    );
-    let run = owner.run.clone();
-    let note = |record: Record| run.as_ref().map_or(Ok(()), |run| run.note(&record));
-    note(Record::Learning { dollars: max_cost })?;
-    let (place, set_up_ms) = open(access, name, owner).await?;
-    let findings = probe(&place, &plan, &bounds, interrupt).await;
-    let cleaned = place.clean().await;
-    cleaned.report();
-    let findings = findings?;
-    let known = known(access, name.to_owned(), place.describe(), set_up_ms).await?;
-    let fitted = fit::fit(&findings.cells, known);
-    let whole = fitted.as_ref().ok().filter(|_| !findings.interrupted);
-    let dollars = findings.dollars + billing.dollars(&opening);
-    note(Record::Learnt { dollars, model: whole.map(|fitted| text::write(&fitted.model, &[])) })?;
-    let fitted = fitted.map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
+    let Studied { fitted, findings, left } = study.carry_out(access, owner, interrupt).await?;
+    let (name, dollars) = (&study.name, findings.dollars);
+    if findings.interrupted {
+        bail!("interrupted while learning {name}, which cost ${dollars:.4}: nothing was compared yet");
+    }
+    if left > 0 {
+        bail!(
+            "what was stored to learn {name} (for ${dollars:.4}) cannot be deleted, so nothing more is stored there: allow \
+             s3:DeleteObject, or give --sim-only"
+        );
+    }
     Ok((fitted.model, dollars))
 }
 
-/// The claimed prefix, and the milliseconds that a new connection takes.
-///
-/// # Errors
-/// The store's own.
-pub async fn open(access: &Access, name: &str, owner: Owner) -> Result<(Place, f64)> {
-    let set_up_ms = match &access.settings.location {
-        Location::Bucket(_) => reach::reach_times(name, access).await?.set_up_ms,
-        _ => 0.0,
-    };
-    Ok((Place::claim_for(access, None, owner).await?, set_up_ms))
-}
-
 /// What a model says that no request tells.
-///
-/// # Errors
-/// A clock out of range, or a machine whose speed cannot be measured.
-pub async fn known(access: &Access, name: String, place: String, connection_set_up_ms: f64) -> Result<Known> {
+async fn known(access: &Access, name: String, place: String, connection_set_up_ms: f64) -> Result<Known> {
     let amazon = matches!(access.settings.location, Location::Bucket(_)) && access.settings.s3.base_url.is_none();
     let at = access.settings.s3.base_url.clone().map(|url| format!(" at {url}")).unwrap_or_default();
     let now = jiff::Timestamp::try_from(clock::wall()).context("this machine's clock")?;

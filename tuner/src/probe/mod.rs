@@ -21,11 +21,12 @@ use futures::{StreamExt, stream};
 use s3b_engine::clock;
 use s3b_scenarios::random::Random;
 
-use self::plan::{Billing, HUGE, MEDIUM, Plan, Planned, SMALL};
+use self::plan::{HUGE, MEDIUM, Plan, Planned, SMALL};
 use self::visit::{Ground, Visit};
 use crate::interrupt::Interrupt;
 use crate::model::Operation;
 use crate::place::Place;
+use crate::prices::Billing;
 use crate::progress::ProgressLine;
 
 /// Objects put in place at a time.
@@ -39,6 +40,7 @@ const EXPLODED: f64 = 20.0;
 /// What bounds a probe.
 pub struct Bounds {
     pub billing: Billing,
+    /// Of all that is on the place's budget.
     pub max_dollars: f64,
     pub max_time: Duration,
     pub seed: u64,
@@ -108,7 +110,7 @@ pub async fn probe(place: &Place, plan: &Plan, bounds: &Bounds, interrupt: &Inte
     }
     progress.finish();
     let dollars = prober.spent();
-    let out_of_money = prober.out_of_money;
+    let out_of_money = prober.out_of_money || place.budget().is_some_and(|budget| budget.is_exhausted());
     let interrupted = interrupt.is_asked();
     Ok(Findings { cells: prober.kept(), dollars, interrupted, out_of_time, out_of_money })
 }
@@ -126,7 +128,7 @@ fn in_order(plan: &Plan, round: u32, random: &mut Random) -> Vec<Planned> {
 
 impl Prober<'_> {
     fn spent(&self) -> f64 {
-        self.bounds.billing.dollars(&self.place.requests())
+        self.place.budget().map_or(0.0, |budget| budget.dollars())
     }
 
     async fn fill(&self) -> Result<()> {

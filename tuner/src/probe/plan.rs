@@ -4,11 +4,9 @@
 //! rounds, so that a slow minute of the store does not fall on one cell alone. The numbers of requests are scaled down until
 //! the worst case fits the cap.
 
-use crate::cost::Requests;
 use crate::model::Operation;
-
-/// Dollars for a gigabyte out of the region: assumed unless the user says that the probe runs inside it.
-const EGRESS_PER_GB: f64 = 0.09;
+use crate::outcome::StoreLedger;
+use crate::prices::Billing;
 
 pub const SMALL: u64 = 4 << 10;
 pub const MEDIUM: u64 = 64 << 10;
@@ -20,22 +18,6 @@ pub const BULK_KEYS: u64 = 50;
 
 /// Times the most wanted cells are visited.
 pub const ROUNDS: u32 = 3;
-
-/// What a place bills.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Billing {
-    /// Requests cost what the price list says; a local directory costs nothing.
-    pub requests: bool,
-    /// Bytes that are read cost egress.
-    pub egress: bool,
-}
-
-impl Billing {
-    pub fn dollars(&self, requests: &Requests) -> f64 {
-        let egress = if self.egress { requests.get_bytes as f64 / 1e9 * EGRESS_PER_GB } else { 0.0 };
-        if self.requests { requests.dollars() + egress } else { 0.0 }
-    }
-}
 
 /// One cell and how often it is asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,9 +32,9 @@ pub struct Planned {
 
 impl Planned {
     /// What one visit is billed for at most.
-    pub fn slot_requests(&self) -> Requests {
+    pub fn slot_requests(&self) -> StoreLedger {
         let count = self.slot;
-        let mut requests = Requests::default();
+        let mut requests = StoreLedger::ZERO;
         match self.operation {
             Operation::Get => (requests.gets, requests.get_bytes) = (count, count * self.size),
             Operation::Head => requests.heads = count,
@@ -100,9 +82,9 @@ impl Plan {
     ///
     /// # Errors
     /// The cap is below the smallest plan; says what that costs.
-    pub fn new(billing: Billing, max_dollars: f64) -> Result<Self, String> {
+    pub fn new(billing: &Billing, max_dollars: f64) -> Result<Self, String> {
         // Reading large objects is what costs most outside the region.
-        let generous = !billing.egress;
+        let generous = !billing.charges_reading();
         let mut scale = 1.0;
         loop {
             let plan = Self::scaled(generous, scale);
@@ -153,17 +135,17 @@ impl Plan {
     }
 
     /// Requests if every visit takes place.
-    pub fn worst_requests(&self) -> Requests {
-        let fills = self.fills.iter().map(|(size, count)| Requests {
+    pub fn worst_requests(&self) -> StoreLedger {
+        let fills = self.fills.iter().map(|(size, count)| StoreLedger {
             puts: *count,
             put_bytes: size * count,
-            ..Requests::default()
+            ..StoreLedger::ZERO
         });
         let visits = self.cells.iter().flat_map(|cell| (0..cell.rounds).map(|_| cell.slot_requests()));
-        fills.chain(visits).fold(Requests::default(), |sum, one| sum.plus(&one))
+        fills.chain(visits).fold(StoreLedger::ZERO, |sum, one| sum.plus(&one))
     }
 
-    pub fn worst_case(&self, billing: Billing) -> f64 {
+    pub fn worst_case(&self, billing: &Billing) -> f64 {
         billing.dollars(&self.worst_requests())
     }
 
@@ -176,13 +158,20 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::PriceTable;
+    use crate::prices::Reader;
 
-    const FAR: Billing = Billing { requests: true, egress: true };
-    const NEAR: Billing = Billing { requests: true, egress: false };
+    fn far() -> Billing {
+        Billing::of(PriceTable::standard(), Reader::Outside)
+    }
+
+    fn near() -> Billing {
+        Billing::of(PriceTable::standard(), Reader::InRegion)
+    }
 
     #[test]
     fn the_worst_case_fits_the_cap_and_five_cents_are_enough() {
-        for billing in [FAR, NEAR] {
+        for billing in &[far(), near()] {
             let plan = Plan::new(billing, 0.05).unwrap();
             assert!(
                 plan.worst_case(billing) <= 0.05 && plan.scale > 0.5,
@@ -196,20 +185,23 @@ mod tests {
             let refused = Plan::new(billing, 0.0001).unwrap_err();
             assert!(refused.contains("may cost $0.0"), "{refused}");
         }
-        let free = Plan::new(Billing::default(), 0.0).unwrap();
-        assert_eq!((free.scale, free.worst_case(Billing::default())), (1.0, 0.0));
+        let free = Plan::new(&Billing::FREE, 0.0).unwrap();
+        assert_eq!((free.scale, free.worst_case(&Billing::FREE)), (1.0, 0.0));
     }
 
     #[test]
-    fn egress_counts_unless_it_is_free() {
-        let requests = Requests { get_bytes: 1_000_000_000, gets: 1000, ..Requests::default() };
-        assert!((FAR.dollars(&requests) - 0.0904).abs() < 1e-9);
-        assert!((NEAR.dollars(&requests) - 0.0004).abs() < 1e-9);
+    fn the_users_prices_decide_how_large_it_may_be() {
+        let dear = PriceTable { put_per_1000: 0.5, ..PriceTable::standard() };
+        let plan = Plan::new(&Billing::of(dear, Reader::InRegion), 0.5).unwrap();
+        assert!(plan.scale < 0.5, "{}", plan.scale);
+        assert_eq!(Plan::new(&near(), 0.5).unwrap().scale, 1.0);
+        let free = PriceTable { egress_per_gb: 0.0, ..PriceTable::standard() };
+        assert_eq!(Plan::new(&Billing::of(free, Reader::Outside), 1.0), Plan::new(&near(), 1.0), "nothing to save");
     }
 
     #[test]
     fn enough_is_asked_for_a_99th_percentile() {
-        let plan = Plan::new(NEAR, 1.0).unwrap();
+        let plan = Plan::new(&near(), 1.0).unwrap();
         let cells = plan.cells.iter().filter(|cell| cell.size == SMALL);
         for cell in cells {
             let counted = u64::from(cell.rounds) * (cell.slot - cell.warm_up());

@@ -57,7 +57,7 @@ impl Ground {
         match cell.operation {
             Operation::Get => {
                 let key = self.filled(cell.size, number % fills.max(1));
-                match self.backend.get(&key, GetIf::Always, HUGE as usize).await? {
+                match self.backend.get(&key, GetIf::Always, cell.size as usize).await? {
                     Got::Object(object) => Ok(object.body.len() as u64),
                     _ => Err(Error::failed(format!("{key} was put and is not there"))),
                 }

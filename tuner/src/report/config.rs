@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use s3b_engine::settings::Settings;
 use s3b_engine::settings::flags::engine;
 
+use crate::output;
+
 /// Begins the first line of every file written here; the checksum of what follows ends it.
 const MARK: &str = "# Written by s3b-tuner sweep. Replaced by the next sweep unless edited. ";
 
@@ -79,18 +81,7 @@ fn checksum(text: &str) -> u64 {
 pub fn check_target(path: &Path, force: bool) -> Result<()> {
     let shown = path.display();
     match std::fs::read(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            match parent {
-                Some(parent) if !parent.is_dir() => {
-                    bail!(
-                        "--output={shown}: there is no directory {}; make it first, or try --output=s3b.toml",
-                        parent.display()
-                    )
-                }
-                _ => Ok(()),
-            }
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => output::check_parent("--output", path),
         Err(error) => Err(error).with_context(|| format!("--output={shown}: cannot be looked at")),
         Ok(old) if force || is_ours_unedited(&old) => Ok(()),
         Ok(_) => bail!(
@@ -106,20 +97,6 @@ fn is_ours_unedited(bytes: &[u8]) -> bool {
     first.strip_prefix(MARK).is_some_and(|sum| sum == format!("{:016x}", checksum(body)))
 }
 
-/// Writes the whole file or none of it.
-pub fn write(path: &Path, text: &str) -> Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let save = || -> Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".s3b-tuner-").tempfile_in(parent)?;
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        // Settings are for everybody to read; the temporary file's mode is not.
-        std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        file.persist(path)?;
-        Ok(())
-    };
-    save().with_context(|| format!("cannot write {}; the settings are shown above", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -127,6 +104,7 @@ mod tests {
     use s3b_engine::settings::flags::Given;
 
     use super::*;
+    use crate::output::write;
 
     fn sample() -> (Settings, String) {
         let mut settings = Settings::default();

@@ -74,48 +74,7 @@ pub const PARTS: [Part; 3] = [
 
 /// Over all workloads, each once.
 pub fn sum(figures: &[Figures]) -> Ledger {
-    let mut all = Ledger::default();
-    for one in figures {
-        let (to, from) = (&mut all.host, &one.ledger.host);
-        to.reads += from.reads;
-        to.read_bytes += from.read_bytes;
-        to.writes += from.writes;
-        to.write_bytes += from.write_bytes;
-        to.discards += from.discards;
-        to.discard_bytes += from.discard_bytes;
-        to.flushes += from.flushes;
-        let (to, from) = (&mut all.cache, &one.ledger.cache);
-        to.read_hits += from.read_hits;
-        to.read_misses += from.read_misses;
-        to.write_hits += from.write_hits;
-        to.write_misses += from.write_misses;
-        to.merge_reads += from.merge_reads;
-        to.read_ahead += from.read_ahead;
-        to.read_ahead_used += from.read_ahead_used;
-        to.stores += from.stores;
-        to.coalesced += from.coalesced;
-        to.zero_reads += from.zero_reads;
-        to.zero_writes += from.zero_writes;
-        to.evictions += from.evictions;
-        to.pressure_waits += from.pressure_waits;
-        to.delay_stores += from.delay_stores;
-        to.flush_stores += from.flush_stores;
-        to.pressure_stores += from.pressure_stores;
-        let (to, from) = (&mut all.store, &one.ledger.store);
-        to.gets += from.gets;
-        to.heads += from.heads;
-        to.puts += from.puts;
-        to.lists += from.lists;
-        to.deletes += from.deletes;
-        to.deleted_keys += from.deleted_keys;
-        to.get_bytes += from.get_bytes;
-        to.put_bytes += from.put_bytes;
-        to.header_bytes += from.header_bytes;
-        to.retries += from.retries;
-        to.throttled += from.throttled;
-        to.errors += from.errors;
-    }
-    all
+    figures.iter().fold(Ledger::default(), |all, one| all.zip(&one.ledger, |sum, more| sum + more))
 }
 
 /// Dollars a month. The requests follow from the ledger and the prices; the rest of the sum is transfer and storage.

@@ -19,3 +19,19 @@ pub mod sections;
 pub mod table;
 pub mod text;
 pub mod words;
+
+use crate::arguments::TableFormat;
+use crate::outcome::Outcome;
+
+/// Columns of the terminal answer: fits most terminals, and the same into a pipe.
+pub const WIDTH: usize = 100;
+
+/// An outcome as it is printed.
+pub fn render(outcome: &Outcome, format: TableFormat) -> String {
+    match format {
+        TableFormat::Text => text::render(outcome, WIDTH),
+        TableFormat::Json => json::render(outcome),
+        TableFormat::Csv => csv::render(outcome),
+        TableFormat::Md => markdown::render(outcome),
+    }
+}

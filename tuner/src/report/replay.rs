@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::numbers::{count, digits, dollars, mib, time};
 use super::table::Table;
-use crate::cost::{PRICES_DATED, Requests};
 use crate::measure::{Durations, KindMeasured, LATE, Measured, P99_SAMPLES};
+use crate::outcome::{PriceTable, StoreLedger};
+use crate::prices::Reader;
 use crate::run::RunResult;
 
 /// Marks the form of the JSON; a changed meaning gets a new number.
@@ -46,9 +47,10 @@ struct Json<'a> {
     late: u64,
     failures: u64,
     first_failure: Option<&'a str>,
-    requests: Requests,
+    requests: StoreLedger,
+    /// Without storage and transfer out of the region.
     dollars: f64,
-    prices: &'static str,
+    prices: String,
 }
 
 #[derive(Serialize)]
@@ -104,8 +106,8 @@ pub fn json(subject: &Subject, result: &RunResult) -> anyhow::Result<String> {
         failures: measured.failures(),
         first_failure: measured.first_failure.as_deref(),
         requests: result.requests,
-        dollars: result.requests.dollars(),
-        prices: PRICES_DATED,
+        dollars: PriceTable::standard().dollars(&result.requests, Reader::InRegion),
+        prices: PriceTable::standard().title(),
     };
     Ok(serde_json::to_string_pretty(&json)? + "\n")
 }
@@ -136,9 +138,9 @@ pub fn text(subject: &Subject, result: &RunResult) -> String {
     if subject.scheduled {
         out.push_str(&lag(measured));
     }
-    let requests = &result.requests;
+    let (requests, prices) = (&result.requests, PriceTable::standard());
     out.push_str(&format!(
-        "requests: {} PUT ({} MiB), {} GET ({} MiB), {} HEAD, {} LIST, {} DELETE; {} at prices of {PRICES_DATED}\n",
+        "requests: {} PUT ({} MiB), {} GET ({} MiB), {} HEAD, {} LIST, {} DELETE; {} at prices of {}\n",
         count(requests.puts),
         mib(requests.put_bytes),
         count(requests.gets),
@@ -146,7 +148,8 @@ pub fn text(subject: &Subject, result: &RunResult) -> String {
         requests.heads,
         requests.lists,
         requests.deletes,
-        dollars(requests.dollars())
+        dollars(prices.dollars(requests, Reader::InRegion)),
+        prices.title()
     ));
     if subject.skipped_records + subject.times_mended > 0 {
         let (skipped, mended) = (subject.skipped_records, subject.times_mended);

@@ -5,9 +5,8 @@ use s3b_engine::stats::Stats;
 use s3b_engine::wrap::Counts;
 use s3b_scenarios::{Op, OpKind};
 
-use super::headers;
-use crate::cost::Requests;
 use crate::outcome::{CacheLedger, HostLedger, Ledger, StoreLedger};
+use crate::requests;
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,11 +48,8 @@ const FORCED: usize = 12;
 /// The counters at one time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observed {
-    pub(crate) requests: Requests,
-    bulk_deletes: u64,
-    deleted_keys: u64,
-    errors: u64,
-    retries: u64,
+    pub(crate) requests: StoreLedger,
+    get_retries: u64,
     /// Counters of the cache and the zero map, in one order.
     cache: [u64; 14],
 }
@@ -62,11 +58,8 @@ impl Observed {
     pub(crate) fn of(stats: &Stats, counts: &Counts) -> Self {
         let (cache, zero) = (&stats.block_cache, &stats.zero_map);
         Self {
-            requests: Requests::of(counts),
-            bulk_deletes: counts.bulk_deletes.get(),
-            deleted_keys: counts.deletes.get() + counts.bulk_deleted_keys.get(),
-            errors: counts.errors.get(),
-            retries: stats.http.num_retries.get(),
+            requests: StoreLedger { retries: stats.http.num_retries.get(), ..requests::sent(counts) },
+            get_retries: stats.http.get_retries.get(),
             cache: [
                 &cache.write_misses,
                 &cache.merge_reads,
@@ -100,12 +93,11 @@ impl Observed {
         let [write_misses, merge_reads, read_ahead, read_ahead_used, stores, zero_stores, unasked, ..] = cache;
         let [.., zero_reads, zero_writes, evictions, pressure_waits, delay_stores, flush_stores, pressure_stores] =
             cache;
-        let requests = self.requests.since(&before.requests);
-        let deleted_keys = self.deleted_keys - before.deleted_keys;
+        let store = StoreLedger { throttled, ..self.requests.since(&before.requests) };
         let stores = stores + zero_stores;
         // Every GET is a demand, a merge or a read-ahead, and some of those needed no GET: the zero map answered them.
-        let retried = self.retries - before.retries;
-        let read_misses = (requests.gets + unasked).saturating_sub(merge_reads + read_ahead + retried);
+        let again = self.get_retries - before.get_retries;
+        let read_misses = (store.gets + unasked).saturating_sub(merge_reads + read_ahead + again);
         let read_misses = read_misses.min(host.read_blocks);
         let cache = CacheLedger {
             read_hits: host.read_blocks - read_misses,
@@ -118,38 +110,15 @@ impl Observed {
             stores,
             coalesced: host.written_blocks.saturating_sub(stores),
             zero_reads,
-            zero_writes: zero_writes + deleted_keys,
+            zero_writes: zero_writes + store.deleted_keys,
             evictions,
             pressure_waits,
             delay_stores,
             flush_stores,
             pressure_stores,
         };
-        let store = StoreLedger {
-            gets: requests.gets,
-            heads: requests.heads,
-            puts: requests.puts,
-            lists: requests.lists,
-            deletes: requests.deletes,
-            deleted_keys,
-            get_bytes: requests.get_bytes,
-            put_bytes: requests.put_bytes,
-            header_bytes: header_bytes(&requests, self.bulk_deletes - before.bulk_deletes),
-            retries: retried,
-            throttled,
-            errors: self.errors - before.errors,
-        };
         Ledger { host: host.ledger, cache, store }
     }
-}
-
-fn header_bytes(requests: &Requests, bulk_deletes: u64) -> u64 {
-    requests.puts * headers::PUT.bytes()
-        + requests.gets * headers::GET.bytes()
-        + requests.heads * headers::HEAD.bytes()
-        + requests.lists * headers::LIST.bytes()
-        + requests.deletes.saturating_sub(bulk_deletes) * headers::DELETE.bytes()
-        + bulk_deletes * headers::BULK_DELETE.bytes()
 }
 
 #[cfg(test)]

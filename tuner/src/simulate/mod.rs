@@ -9,7 +9,6 @@
 
 mod client;
 pub mod dilation;
-pub mod headers;
 mod ledger;
 mod many;
 mod player;
@@ -22,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use s3b_engine::clock;
+use s3b_engine::payload::Weight;
 use s3b_engine::settings::Settings;
 use tokio::runtime::Handle;
 
@@ -33,10 +33,9 @@ use self::player::Player;
 use self::scene::Scene;
 pub(crate) use self::scene::within_speeds;
 pub use self::tape::{Found, MOST_KEPT, Ops, Tape};
-use crate::cost::Requests;
 use crate::measure::Measured;
 use crate::model::{StoreModel, Utilisation};
-use crate::outcome::Ledger;
+use crate::outcome::{Ledger, StoreLedger};
 
 /// What to simulate.
 #[derive(Clone)]
@@ -107,7 +106,8 @@ pub enum Ended {
 #[derive(Clone, Debug)]
 pub struct Simulated {
     pub measured: Measured,
-    pub requests: Requests,
+    /// Those of the ledger.
+    pub requests: StoreLedger,
     pub ledger: Ledger,
     /// Most bytes ever acknowledged and not yet stored.
     pub at_risk_bytes: u64,
@@ -158,7 +158,10 @@ fn run_here(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
 async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     let (settings, device_starts) = job.tape.fit(&job.settings)?;
     let scene = Scene::set(job, &settings, &device_starts).await?;
-    scene.prime(&job.start).await.context("cannot put the cache into its state at the start")?;
+    scene
+        .prime(&job.start, Weight::of_ratio(job.tape.content.compressibility))
+        .await
+        .context("cannot put the cache into its state at the start")?;
     scene.weather_on(job.seed);
     let before = scene.observe();
     let mut player = Player::new(job, scene.volume(), device_starts);
@@ -170,7 +173,7 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     let forced = player.forced();
     let (measured, host) = player.finish(ended);
     let ledger = scene.ledger(&before, host, forced);
-    let requests = scene.requests(&before);
+    let requests = ledger.store;
     let at_risk_bytes = scene.most_at_risk();
     let stored_bytes = scene.stored_bytes();
     let utilisation = scene.utilisation();

@@ -21,7 +21,6 @@ use super::client::{Client, HashTime};
 use super::dilation::{DILATION, stretched_settings};
 use super::ledger::{HostSide, Observed};
 use super::{Job, Start};
-use crate::cost::Requests;
 use crate::left_out::of_a_run;
 use crate::model::settings::CpuRates;
 use crate::model::{StoreModel, Switched, Utilisation};
@@ -75,8 +74,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Reads and writes what the cache is to hold.
-    pub(super) async fn prime(&self, start: &Start) -> Result<()> {
+    /// Reads and writes what the cache is to hold; writes carry data of this weight.
+    pub(super) async fn prime(&self, start: &Start, weight: Weight) -> Result<()> {
         /// No longer than a kernel's requests.
         const PIECE: u64 = 1 << 20;
         let volume = self.stack.volume();
@@ -87,7 +86,7 @@ impl Scene {
         }
         for (offset, len) in &start.dirty {
             for at in (0..*len).step_by(PIECE as usize) {
-                volume.write_weight(offset + at, (len - at).min(PIECE), Weight::INCOMPRESSIBLE).await?;
+                volume.write_weight(offset + at, (len - at).min(PIECE), weight).await?;
             }
         }
         Ok(())
@@ -141,10 +140,6 @@ impl Scene {
     /// In the store now, all bodies together.
     pub(super) fn stored_bytes(&self) -> u64 {
         self.memory.stored_bytes()
-    }
-
-    pub(super) fn requests(&self, before: &Observed) -> Requests {
-        Requests::of(&self.counts).since(&before.requests)
     }
 
     pub(super) fn utilisation(&self) -> Option<Utilisation> {

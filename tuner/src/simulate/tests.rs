@@ -4,6 +4,7 @@ use s3b_engine::settings::{CacheSize, Durability};
 use s3b_scenarios::{Op, OpKind};
 
 use super::*;
+use crate::model::settings::RateLimit;
 
 fn settings(block_size: u64) -> Settings {
     let mut settings = Settings::default();
@@ -100,6 +101,22 @@ fn a_warm_cache_answers_at_once_and_what_is_dirty_is_stored() {
     let warm = run(&job).unwrap();
     assert_eq!((warm.requests.gets, warm.ledger.cache.read_hits, warm.requests.puts), (4, 12, 1));
     assert_eq!(warm.at_risk_bytes, 65536);
+}
+
+#[test]
+fn a_repeated_put_is_no_hit_of_a_read() {
+    let op = |n: u64| {
+        let kind = if n.is_multiple_of(2) { OpKind::Read } else { OpKind::Write };
+        Op::new(n * 1_000_000, kind, n * 65536, 65536)
+    };
+    let tape = Arc::new(Tape::of_ops("both", (0..64).map(op).collect(), Found::WhatIsRead));
+    let mut store = crate::model::shipped::standard();
+    store.limits.put = Some(RateLimit { per_s: 20.0, burst: 1.0 });
+    let mut job = Job { store: Some(Arc::new(store)), ..Job::new(settings(65536), tape) };
+    (job.settings.block_cache.read_ahead, job.settings.block_cache.write_delay) = (Some(0), Duration::ZERO);
+    let Ledger { cache, store, .. } = run(&job).unwrap().ledger;
+    assert!(store.retries > 0 && store.throttled > 0, "PUTs were to be sent again: {store:?}");
+    assert_eq!((cache.read_misses, cache.read_hits), (32, 0), "each block is read once, from a cold cache");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::grid::Grid;
 use super::kept::Kept;
 use super::request::Request;
 use super::subjects::Subject;
-use super::summary::{cache_memory, summary};
+use super::summary::summary;
 use crate::budget::Budget;
 use crate::confirm::{self, Candidate, Case, Confirmed, Keep, Plan, Purpose, Step, Wanted};
 use crate::interrupt::Interrupt;
@@ -193,7 +193,8 @@ impl Confirming<'_> {
             // Of the whole workload; windows leave less behind.
             measured.stored_bytes = simulated.stored_bytes;
         }
-        row.summary = summary(&row.measured, self.asked.frame(), cache_memory(settings, machine_memory()));
+        row.summary =
+            summary(&row.measured, self.asked.frame(), crate::caching::cache_memory(settings, machine_memory()));
         row
     }
 

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use s3b_engine::settings::flags::{Flag, engine};
-use s3b_engine::settings::{CacheSize, Durability, Settings, VolumeSettings, check, parse};
+use s3b_engine::settings::{Durability, Settings, VolumeSettings, check, parse};
 
+use crate::caching;
 use crate::outcome::{self, LeftOut};
 
 /// Short names for the usual axes.
@@ -140,7 +141,7 @@ impl Grid {
         for values in rows {
             let mut settings = base.clone();
             let fault = grid.apply(&mut settings, &values).err().map(|error| error.to_string());
-            match fault.or_else(|| pointless(&settings)) {
+            match fault.or_else(|| caching::pointless(&settings)) {
                 Some(why) => grid.left_out.push(LeftOut { values, why }),
                 None => grid.configurations.push(Configuration { settings, values }),
             }
@@ -208,19 +209,6 @@ impl Grid {
         };
         self.axes.iter().map(of).collect()
     }
-}
-
-/// More threads than the cache has blocks can never be busy.
-pub fn pointless(settings: &Settings) -> Option<String> {
-    let block_size = settings.volume.block_size.unwrap_or(VolumeSettings::NEW_BLOCK_SIZE);
-    let blocks = match settings.block_cache.size {
-        CacheSize::Auto => return None,
-        CacheSize::Blocks(blocks) => blocks,
-        CacheSize::Bytes(bytes) => bytes / block_size,
-    };
-    let threads = settings.block_cache.threads;
-    (blocks > 0 && u64::from(threads) > blocks)
-        .then(|| format!("{threads} threads, but the cache holds {blocks} blocks"))
 }
 
 #[cfg(test)]

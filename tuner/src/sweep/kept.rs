@@ -14,9 +14,9 @@ use s3b_engine::settings::Settings;
 use s3b_engine::settings::flags::engine;
 
 use super::digest::digest;
-use super::environment::command_line;
 use super::request::Request;
 use super::subjects::Subject;
+use crate::command_line::command_line;
 use crate::confirm::Plan;
 use crate::model::StoreModel;
 use crate::outcome::rounds::Round;

@@ -5,32 +5,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use s3b_engine::clock;
 use s3b_engine::settings::{CacheSize, Location, Settings};
 
 use super::asked::{Asked, why_none};
 use super::confirming::{self, Confirming, Real};
 use super::durability;
-use super::environment::{command_line, environment, machine_memory, timestamp};
+use super::environment::{environment, machine_memory, timestamp};
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
 use super::kept::Kept;
 use super::request::Request;
 use super::show;
 use super::simulated::{Rows, Simulator};
 use super::subjects::{self, Subject};
-use super::widen::widened;
+use super::widen::{is_end, widened};
 use crate::answer::choose::Scores;
 use crate::answer::{guard, pareto};
+use crate::command_line::command_line;
 use crate::confirm::Plan;
+use crate::doctor::bucket;
 use crate::interrupt::Interrupt;
 use crate::model::{StoreModel, shipped};
 use crate::outcome::{Answer, Configuration, Goal, Outcome, RunInfo, SCHEMA, Trust, Verdict};
-use crate::place::Owner;
-use crate::prices::Reader;
-use crate::probe::Bounds;
-use crate::probe::learn::learn;
-use crate::probe::plan::Billing;
+use crate::prices::Billing;
+use crate::probe::learn::{Study, learn};
 
 /// What is tried unless told otherwise. The defaults of a mount are among it.
 pub const DEFAULT_AXES: [(&str, &str); 3] =
@@ -74,6 +73,7 @@ async fn search(
     interrupt: &Interrupt,
 ) -> Result<Option<Outcome>> {
     let default = grid.default_of_mount(&base);
+    warn(request).await?;
     let (model, mut spent) = if simulates(request) { model(request, kept, interrupt).await? } else { (None, 0.0) };
     let model = model.map(|model| tokio::task::block_in_place(|| durability::with_users_disk(model, &base)));
     announce(model.as_ref(), &grid, &subjects);
@@ -150,7 +150,7 @@ fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores, assump
     }
 }
 
-/// What is simulated, and what it cost to learn it.
+/// What is simulated, and what it cost to learn it: of a dry run, at worst.
 async fn model(
     request: &Request,
     kept: Option<&Kept>,
@@ -164,19 +164,34 @@ async fn model(
     if let Some(model) = kept.and_then(|kept| kept.earlier.model.clone()) {
         return Ok((Some(Arc::new(model)), earlier));
     }
-    if request.sim_only || request.dry_run {
+    let standard = || Some(Arc::new(shipped::standard()));
+    if request.sim_only {
         eprintln!("no request is sent to {name}: the shipped model of S3 STANDARD stands for it");
-        return Ok((Some(Arc::new(shipped::standard())), 0.0));
+        return Ok((standard(), 0.0));
     }
-    let bounds = Bounds {
-        billing: Billing { requests: true, egress: request.reader == Reader::Outside },
-        max_dollars: (request.max_cost * PROBE_SHARE).min(request.max_cost - earlier),
-        max_time: request.max_time.mul_f64(PROBE_SHARE).min(PROBE_TIME),
-        seed: request.seed,
-    };
-    let owner = Owner { run: kept.map(|kept| kept.run.clone()), budget: None };
-    let (model, spent) = learn(&request.target.access, name, bounds, interrupt, owner).await?;
+    let billing = Billing::of(request.prices.clone(), request.reader);
+    let cost = (request.max_cost * PROBE_SHARE).min(request.max_cost - earlier).max(0.0);
+    let time = request.max_time.mul_f64(PROBE_SHARE).min(PROBE_TIME);
+    let study = Study::new(name, billing, cost, time, request.seed)
+        .map_err(|why| anyhow!("--max-cost leaves ${cost:.3} to learn the bucket: {why}; or give --model"))?;
+    study.announce();
+    if request.dry_run {
+        eprintln!("no request is sent to {name} now: what follows is planned with the shipped model of S3 STANDARD");
+        return Ok((standard(), earlier + study.worst_case()));
+    }
+    let run = kept.map(|kept| kept.run.clone());
+    let (model, spent) = learn(&study, &request.target.access, run, interrupt).await?;
     Ok((Some(Arc::new(model)), earlier + spent))
+}
+
+/// What speaks against storing in the bucket, before anything is stored there.
+async fn warn(request: &Request) -> Result<()> {
+    match &request.target.access.settings.location {
+        Location::Bucket(name) if !(request.sim_only || request.dry_run) => {
+            bucket::warn(name, &request.target.access).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A flag for threads, set once the user asks to stop or the time is over.
@@ -462,8 +477,7 @@ fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
     notes.extend(guard::sentence(&outcome.configurations));
     let recommended = &outcome.configurations[answer.recommended];
     for (axis, value) in outcome.axes.iter().zip(&recommended.values) {
-        let edge = axis.values.len() > 1 && (axis.values.first() == Some(value) || axis.values.last() == Some(value));
-        if edge {
+        if is_end(&axis.values, value) {
             notes.push(format!("{}={value} is the end of what was tried: the best may lie beyond", axis.title));
         }
     }

@@ -1,4 +1,4 @@
-//! What a sweep prints and writes.
+//! The settings file that a sweep writes.
 
 use std::path::Path;
 
@@ -7,23 +7,8 @@ use s3b_engine::settings::flags::{Given, engine};
 use s3b_engine::settings::{Durability, Settings};
 
 use super::grid::CACHE_FILE;
-use crate::arguments::TableFormat;
 use crate::outcome::Outcome;
 use crate::report::config::{self, Reason};
-use crate::report::{csv, json, markdown, text};
-
-/// For a terminal that nobody asked how wide it is.
-const WIDTH: usize = 100;
-
-/// The outcome on stdout.
-pub fn text(outcome: &Outcome, format: TableFormat) -> Result<String> {
-    Ok(match format {
-        TableFormat::Text => text::render(outcome, WIDTH),
-        TableFormat::Json => json::render(outcome),
-        TableFormat::Csv => csv::render(outcome),
-        TableFormat::Md => markdown::render(outcome),
-    })
-}
 
 /// `s3b.toml`: the recommended settings with their reasons.
 ///

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::grid::Configuration as Candidate;
 use super::subjects::Subject;
-use super::summary::{Frame, cache_memory, summary};
+use super::summary::{Frame, summary};
 use s3b_engine::settings::SurveyMode;
 
 use crate::figures::of_simulated;
@@ -84,7 +84,7 @@ impl Simulator<'_> {
     }
 
     fn row(&self, candidate: &Candidate, simulated: Vec<Figures>) -> Configuration {
-        let memory = cache_memory(&candidate.settings, self.machine_memory);
+        let memory = crate::caching::cache_memory(&candidate.settings, self.machine_memory);
         let summary = if simulated.is_empty() { Default::default() } else { summary(&simulated, self.frame, memory) };
         let mut settings = candidate.settings.clone();
         settings.zero_map.survey = self.survey;

@@ -63,7 +63,7 @@ pub fn load(chosen: &Chosen, simulates: bool) -> Result<Vec<Subject>> {
         if let Some(ops) = chosen.trace_ops {
             workload = workload.limited(ops)?;
         }
-        workloads.push((short_name(name), workload));
+        workloads.push((name.clone(), workload));
     }
     if workloads.is_empty() {
         let all = if simulates { Scenario::built_in() } else { Scenario::basic() };
@@ -72,14 +72,23 @@ pub fn load(chosen: &Chosen, simulates: bool) -> Result<Vec<Subject>> {
             .map(|scenario| (scenario.name.clone(), Workload::of_scenario(scenario.scaled(chosen.scale))))
             .collect();
     }
-    for (n, (name, _)) in workloads.iter().enumerate() {
-        if workloads[..n].iter().any(|(other, _)| other == name) {
-            bail!("{name}: given twice; every workload counts once");
-        }
-    }
+    let names = names(&workloads.iter().map(|(name, _)| &**name).collect::<Vec<_>>())?;
     let weight = 1.0 / workloads.len() as f64;
     let stated = chosen.content.is_some();
-    workloads.into_iter().map(|(name, workload)| subject(name, workload, weight, stated)).collect()
+    let named = names.into_iter().zip(workloads);
+    named.map(|(name, (_, workload))| subject(name, workload, weight, stated)).collect()
+}
+
+/// The last part of each path, or all of it where the last part is another's as well.
+fn names(paths: &[&str]) -> Result<Vec<String>> {
+    let real = |path: &str| std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    for (n, path) in paths.iter().enumerate() {
+        if paths[..n].iter().any(|other| real(other) == real(path)) {
+            bail!("{path}: given twice; every workload counts once");
+        }
+    }
+    let alike = |path: &str| paths.iter().filter(|other| short_name(other) == short_name(path)).count();
+    Ok(paths.iter().map(|path| if alike(path) > 1 { (*path).to_owned() } else { short_name(path) }).collect())
 }
 
 /// The last part of a path.

@@ -1,9 +1,5 @@
 //! One line for a configuration, over all workloads.
 
-use s3b_engine::block_cache::resolve_size;
-use s3b_engine::geometry::Geometry;
-use s3b_engine::settings::Settings;
-
 use crate::answer::goal::P99_SAMPLES;
 use crate::outcome::{Figures, KindFigures, PriceTable, Summary};
 use crate::prices::Reader;
@@ -45,15 +41,6 @@ pub fn summary(figures: &[Figures], frame: Frame<'_>, memory_bytes: u64) -> Summ
     }
 }
 
-/// Bytes that a mount's cache may hold in memory on this machine, for a volume of any size.
-pub fn cache_memory(settings: &Settings, machine_memory: u64) -> u64 {
-    let block_size = settings.volume.block_size.unwrap_or(s3b_engine::settings::VolumeSettings::NEW_BLOCK_SIZE);
-    // Far larger than any cache, so that the volume does not bound it.
-    let size = block_size.saturating_mul(u64::from(u32::MAX));
-    let Ok(geometry) = Geometry::new(block_size, size) else { return 0 };
-    u64::from(resolve_size(&settings.block_cache, geometry, machine_memory).memory) * block_size
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,13 +75,5 @@ mod tests {
         // 730 times (a quarter of $0.005 and three quarters of $0.015).
         assert!((found.dollars_per_month - 730.0 * 0.0125).abs() < 1e-9, "{}", found.dollars_per_month);
         assert!((found.bytes_per_s / ((1u64 << 30) as f64 / 3600.0) - 1.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn memory_is_what_a_mount_would_take() {
-        let mut settings = Settings::default();
-        assert_eq!(cache_memory(&settings, 8 << 30), 1 << 30);
-        settings.block_cache.size = s3b_engine::settings::CacheSize::Bytes(64 << 20);
-        assert_eq!(cache_memory(&settings, 8 << 30), 64 << 20);
     }
 }

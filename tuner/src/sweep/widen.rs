@@ -36,12 +36,34 @@ pub fn widened(axis: &Axis, best: &str) -> Option<Axis> {
     Some(wider)
 }
 
+/// Whether a value is the smallest or the largest of at least three sizes, counts or times: names have no end to go beyond,
+/// and of two values each is one.
+pub fn is_end(values: &[String], value: &str) -> bool {
+    fn ends(values: &[String], value: &str, read: impl Fn(&str) -> Option<f64>) -> Option<bool> {
+        let read_all: Vec<f64> = values.iter().map(|value| read(value)).collect::<Option<_>>()?;
+        let value = read(value)?;
+        let inside = read_all.iter().any(|one| *one < value) && read_all.iter().any(|one| *one > value);
+        Some(read_all.len() >= 3 && !inside)
+    }
+    let size = |text: &str| parse::size(text).ok().map(|size| size as f64);
+    let time = |text: &str| parse::millis(text).ok().map(|time| time.as_secs_f64());
+    ends(values, value, size).or_else(|| ends(values, value, time)).unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn wider(text: &str, best: &str) -> Option<Vec<String>> {
         widened(&Axis::parse(text).unwrap(), best).map(|axis| axis.values)
+    }
+
+    #[test]
+    fn only_a_range_has_ends() {
+        let end = |values: &str, value| is_end(&values.split(',').map(str::to_owned).collect::<Vec<_>>(), value);
+        assert!(end("1m,64k,256k", "64k") && end("1m,64k,256k", "1m") && end("0,250ms,2s", "2s"));
+        assert!(!end("1m,64k,256k", "256k"), "by size, not by place");
+        assert!(!end("store,none,journal", "store") && !end("8,32", "8") && !end("8", "8"));
     }
 
     #[test]

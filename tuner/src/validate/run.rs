@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use s3b_engine::clock;
 use s3b_engine::settings::Location;
 
@@ -16,20 +16,20 @@ use super::validation::{SCHEMA, Tried, Validation};
 use super::workloads::{self, Subject};
 use crate::answer::goal::GoalKind;
 use crate::budget::Budget;
+use crate::command_line::command_line;
 use crate::confirm::{self, Candidate, Confirmed, Keep, OneRun, Plan, Purpose, Round, Step, Wanted};
+use crate::doctor::bucket;
 use crate::interrupt::Interrupt;
 use crate::model::{StoreModel, shipped};
 use crate::outcome::{PriceTable, RunInfo};
 use crate::place::{Owner, Place};
-use crate::prices::Reader;
-use crate::probe::Bounds;
-use crate::probe::learn::learn;
-use crate::probe::plan::Billing;
+use crate::prices::{Billing, Reader};
+use crate::probe::learn::{Study, learn};
 use crate::progress::ProgressLine;
 use crate::report::config;
 use crate::runs::{Description, RunDirectory};
 use crate::simulate::{self, Job};
-use crate::sweep::environment::{command_line, environment, timestamp};
+use crate::sweep::environment::{environment, timestamp};
 use crate::sweep::grid;
 use crate::sweep::simulated::HOST;
 use crate::sweep::target::Target;
@@ -74,6 +74,9 @@ pub async fn validate(request: &Request, interrupt: &Interrupt) -> Result<Option
     }
     let subjects = workloads::load(&request.scenarios, &request.traces)?;
     let (configurations, axes) = choose(&target.access.settings, &request.vary, request.configurations)?;
+    if let (Location::Bucket(name), false) = (&target.access.settings.location, request.dry_run) {
+        bucket::warn(name, &target.access).await?;
+    }
     let (model, learning_dollars) = model(request, interrupt).await?;
     let model = Arc::new(model);
     eprintln!("predicting with {}", model.describe());
@@ -130,22 +133,20 @@ async fn model(request: &Request, interrupt: &Interrupt) -> Result<(StoreModel, 
     if let Some(model) = &target.model {
         return Ok((model.clone(), 0.0));
     }
-    if request.dry_run {
-        eprintln!("no request is sent: the shipped model of S3 STANDARD stands for the store");
-        return Ok((shipped::standard(), 0.0));
-    }
     let (name, billing) = match &target.access.settings.location {
-        Location::Bucket(name) => (name.clone(), Billing { requests: true, egress: request.reader == Reader::Outside }),
-        Location::Directory(path) => (path.display().to_string(), Billing::default()),
+        Location::Bucket(name) => (name.clone(), Billing::of(request.prices.clone(), request.reader)),
+        Location::Directory(path) => (path.display().to_string(), Billing::FREE),
         Location::Memory => bail!("a model of nothing"),
     };
-    let bounds = Bounds {
-        billing,
-        max_dollars: request.max_cost * PROBE_SHARE,
-        max_time: (request.max_time / 4).min(PROBE_TIME),
-        seed: request.seed,
-    };
-    learn(&target.access, &name, bounds, interrupt, Owner::default()).await
+    let (cost, time) = (request.max_cost * PROBE_SHARE, (request.max_time / 4).min(PROBE_TIME));
+    let study = Study::new(&name, billing, cost, time, request.seed)
+        .map_err(|why| anyhow!("--max-cost leaves ${cost:.3} to learn the store: {why}; or give --model"))?;
+    study.announce();
+    if request.dry_run {
+        eprintln!("no request is sent now: what follows is planned with the shipped model of S3 STANDARD");
+        return Ok((shipped::standard(), study.worst_case()));
+    }
+    learn(&study, &target.access, None, interrupt).await
 }
 
 /// A flag for threads, set once the user asks to stop.

@@ -172,9 +172,9 @@ fn a_wrong_order_and_a_wrong_choice_are_found() {
         ["true best among the predicted 5", "regret after confirmation (mean)", "regret after confirmation (p95)"];
     assert!(names.iter().all(|name| row(&judgement, name).reached == Some(false)), "{:#?}", judgement.measures);
     assert_eq!(row(&judgement, names[0]).found, Some(0.0));
-    // The sixth at 6 s and 60 ms is the best of the predicted five, the first at 1 s and 10 ms the true best.
-    let regret = row(&judgement, names[1]).found.unwrap();
-    assert!((regret - 5.0).abs() < 0.1, "{regret}");
+    // The sixth at 6 s and 60 ms is the best of the predicted five, the first at 1 s and 10 ms the true best: 6 times as
+    // slow in the closed loop, by schedule 5.47 times, since of a tail the first 10 ms are not felt.
+    assert!((row(&judgement, names[1]).found.unwrap() - 4.73).abs() < 0.1);
     // The order within the five does not matter to the choice.
     let near = |slot: usize, _: usize| shape(if slot < 5 { 4 - slot } else { slot });
     let judgement = judge(&validation(&near, &as_it_is));

@@ -1,10 +1,11 @@
 use super::*;
 use crate::model::{shipped, text};
-use crate::probe::plan::{Billing, HUGE, LARGE, MEDIUM, Plan, SMALL};
+use crate::prices::Billing;
+use crate::probe::plan::{HUGE, LARGE, MEDIUM, Plan, SMALL};
 
 /// What a store of 20 ms, 50 MB/s a connection and 200 MB/s a link would show.
 fn found(service_ms: f64) -> Vec<(Planned, Visit)> {
-    let plan = Plan::new(Billing::default(), 1.0).unwrap();
+    let plan = Plan::new(&Billing::FREE, 1.0).unwrap();
     let cells = plan.cells.into_iter().map(|cell| {
         let bytes = if matches!(cell.operation, Operation::Get | Operation::Put) { cell.size } else { 0 };
         let alone = bytes as f64 / 50e6;
