@@ -7,7 +7,7 @@ use super::{Confirmed, Plan, Wanted, decide};
 use crate::answer::goal::P99_SAMPLES;
 use crate::outcome::{Confirmation, Figures, KindFigures, Trust, Verdict};
 use crate::simulate::Pace;
-use crate::statistics::{interval, median, separable_tau_b};
+use crate::statistics::{interval, mean, median, separable_tau_b};
 
 /// What a model promises of each kind of figure, as a share.
 const SECONDS_BOUND: f64 = 0.10;
@@ -119,8 +119,10 @@ pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
             let noise = noise(&of, &by_round[0], &twin);
             let rows = (0..by_round.len()).filter_map(|slot| {
                 let predicted = of(&plan.predicted[slot])?;
-                let measured = of(&confirmed.measured[slot])?;
                 let values: Vec<f64> = by_round[slot].iter().filter_map(|cases| of(cases)).collect();
+                let pooled = of(&confirmed.measured[slot])?;
+                // The goal takes the highest percentile that the samples show: pooled, another than was predicted.
+                let measured = if metric.name == LOSS { mean(&values) } else { pooled };
                 let row = confirmation(metric, predicted, measured, &values, noise, plan.wanted.seed);
                 let configuration = plan.wanted.candidates[slot].configuration;
                 Some(Confirmation { configuration, workload: plan.wanted.cases[case].workload, ..row })
@@ -152,7 +154,7 @@ fn noise(of: &dyn Fn(&[Figures]) -> Option<f64>, first: &[Vec<Figures>], twin: &
 }
 
 fn confirmation(metric: &Metric, predicted: f64, measured: f64, values: &[f64], noise: f64, seed: u64) -> Confirmation {
-    let found = interval(values, seed, |values| crate::statistics::mean(values));
+    let found = interval(values, seed, |values| mean(values));
     let (low, high) = found.map_or((measured, measured), |found| (found.low.min(measured), found.high.max(measured)));
     let off = (predicted - measured).abs();
     let bound = metric.bound.max(noise) * measured.abs();
@@ -196,15 +198,17 @@ fn ratio(row: &Confirmation) -> f64 {
     (a / b).max(b / a)
 }
 
-/// Of the losses, over pairs that differ by more than the noise.
+/// Of the losses, over pairs that differ by more than the noise. Those of the rounds, not of all rounds pooled: more samples
+/// would show a higher percentile than the one that was predicted.
 fn rank_agreement(plan: &Plan, confirmed: &Confirmed) -> Option<f64> {
     let weighted = |figures: &[Figures]| {
         let losses = decide::losses(plan, figures);
         let logs = losses.iter().zip(&plan.wanted.cases).map(|(loss, case)| loss.max(1e-12).ln() * case.weight);
         logs.sum::<f64>()
     };
+    let of_rounds = |losses: &Vec<f64>| mean(&losses.iter().map(|loss| loss.ln()).collect::<Vec<_>>());
     let predicted: Vec<f64> = plan.predicted.iter().map(|figures| weighted(figures)).collect();
-    let measured: Vec<f64> = confirmed.measured.iter().map(|figures| weighted(figures)).collect();
+    let measured: Vec<f64> = confirmed.losses.iter().map(of_rounds).collect();
     let noise = (1.0 + confirmed.noise_floor.unwrap_or(0.0)).ln().max(crate::answer::choose::FELT.ln());
     separable_tau_b(&predicted, &measured, |a, b| (measured[a] - measured[b]).abs() > noise)
 }

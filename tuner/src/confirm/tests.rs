@@ -128,6 +128,12 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
             .iter()
             .any(|row| row.metric == "puts" && row.configuration == 7 && row.within_bounds)
     );
+    // The order is that of the rounds.
+    let agreement = |losses: [f64; 2]| {
+        let losses = losses.map(|loss| vec![loss; 2]).to_vec();
+        judge(&plan, &Confirmed { losses, noise_floor: None, ..confirmed.clone() }).trust.rank_agreement
+    };
+    assert_eq!([[1.0, 2.0], [2.0, 1.0], [1.0, 1.01]].map(agreement), [Some(1.0), Some(-1.0), None]);
     // What was kept is not run again, and comes to the same.
     drop(place);
     let description = run_directory.description.clone();
