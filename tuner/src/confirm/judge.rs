@@ -24,15 +24,6 @@ const SHARE_MET: f64 = 0.9;
 /// ... and the order of what can be told apart agree so far.
 const ORDER_AGREES: f64 = 0.9;
 
-/// What the comparison says.
-#[derive(Clone, Debug)]
-pub struct Judged {
-    pub trust: Trust,
-    /// The model was met within its bounds: its predictions of what did not run may be believed. False: fall back to
-    /// what was measured.
-    pub trusted: bool,
-}
-
 struct Metric {
     name: &'static str,
     of: fn(&Wanted, &Figures) -> Option<f64>,
@@ -93,7 +84,7 @@ fn hit_ratio(figures: &Figures) -> Option<f64> {
 }
 
 /// See the module.
-pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
+pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Trust {
     let chosen: Vec<_> = confirmed.rounds.iter().filter(|round| !round.hold_out).collect();
     let mut trust = Trust {
         noise_floor: confirmed.noise_floor,
@@ -104,7 +95,7 @@ pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
     };
     if chosen.is_empty() {
         trust.notes.push("nothing was run for real: no round came to its end".into());
-        return Judged { trust, trusted: false };
+        return trust;
     }
     let modelled = plan.wanted.model.is_some();
     // For each candidate, round and case.
@@ -132,7 +123,7 @@ pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
     }
     if !modelled {
         trust.verdict = Verdict::MeasuredOnly;
-        return Judged { trust, trusted: false };
+        return trust;
     }
     of_model(plan, confirmed, trust)
 }
@@ -164,7 +155,7 @@ fn confirmation(metric: &Metric, predicted: f64, measured: f64, values: &[f64], 
 }
 
 /// The verdict on a model.
-fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Judged {
+fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Trust {
     let errors: Vec<f64> = trust
         .confirmations
         .iter()
@@ -176,6 +167,7 @@ fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Judged {
     let met = trust.confirmations.iter().filter(|row| row.within_bounds).count();
     let all = trust.confirmations.len();
     let in_order = trust.rank_agreement.is_none_or(|tau| tau >= ORDER_AGREES);
+    // Its predictions of what did not run may be believed, or only what was measured.
     let trusted = met as f64 >= SHARE_MET * all as f64 && in_order;
     trust.verdict = if trusted { Verdict::Confirmed } else { Verdict::ModelNotTrusted };
     if !trusted {
@@ -190,7 +182,7 @@ fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Judged {
         let order = if in_order { "" } else { ", and the order differs" };
         trust.notes.push(format!("{} of {all} figures are beyond the model's bounds{order}{worst}", all - met));
     }
-    Judged { trust, trusted }
+    trust
 }
 
 fn ratio(row: &Confirmation) -> f64 {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use s3b_engine::settings::Settings;
 
 pub use self::cut::Piece;
-pub use self::judge::{Judged, judge};
+pub use self::judge::judge;
 pub use self::plan::{Plan, Setup, plan};
 pub use self::rounds::{Keep, run};
 use crate::answer::goal::GoalKind;

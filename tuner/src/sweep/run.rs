@@ -380,7 +380,7 @@ impl<'a> Search<'a> {
     /// Simulates the grid, and what lies beyond its edges as long as the best lies on one.
     fn run(&mut self, simulator: &Simulator<'_>, base: &Settings, grid: &mut Grid) -> Result<()> {
         for widening in 0..=WIDENINGS {
-            let Rows { rows, stopped, .. } = simulator.run(&grid.configurations[self.rows.len()..])?;
+            let Rows { rows, stopped } = simulator.run(&grid.configurations[self.rows.len()..])?;
             self.rows.extend(rows);
             self.asked.mark(&mut self.rows, self.default);
             self.stopped = stopped.then(|| self.why_stopped());
