@@ -1,6 +1,5 @@
 //! `s3b-tuner cost`: the monthly bill of one configuration over one workload, or of numbers. Sends nothing anywhere.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use s3b_engine::settings::VolumeSettings;
 
 use crate::arguments::{self, Format};
 use crate::connection::Connection;
-use crate::model::{StoreModel, shipped};
+use crate::model::StoreModel;
 use crate::outcome::{PriceTable, StoreLedger};
 use crate::output;
 use crate::prices::{Reader, class_warning, rounds_per_month};
@@ -117,7 +116,7 @@ pub async fn cost(args: &Cost) -> Result<ExitCode> {
     let (subject, store, rounds, seconds) = match &args.workload {
         Some(name) => {
             let job = Job {
-                store: Some(Arc::new(model(&args.model)?)),
+                store: Some(Arc::new(StoreModel::named(&args.model)?)),
                 seed: args.seed,
                 ..Job::new(
                     access.settings.clone(),
@@ -160,11 +159,4 @@ pub async fn cost(args: &Cost) -> Result<ExitCode> {
     };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn model(name: &str) -> Result<StoreModel> {
-    if shipped::names().any(|known| known == name) || !Path::new(name).exists() {
-        return shipped::load(name);
-    }
-    StoreModel::load(Path::new(name))
 }

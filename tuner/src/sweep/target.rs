@@ -1,6 +1,5 @@
 //! Which store a sweep is about: a model alone, a bucket, a directory, or a directory behind a model.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -34,7 +33,7 @@ impl Target {
             access.settings.zero_map.survey = SurveyMode::Off;
         }
         let asked = match (model, latency) {
-            (Some(name), _) => Some(load(name)?),
+            (Some(name), _) => Some(StoreModel::named(name)?),
             (None, Some(latency)) => Some(shipped::standard().with_first_byte_ms(latency.as_secs_f64() * 1e3)),
             (None, None) => None,
         };
@@ -80,17 +79,5 @@ impl Target {
         };
         let model_toml = simulated.map(|model| text::write(model, &[])).unwrap_or_default();
         Ok(Place { kind, description, model_toml, says_block_size: !self.is_bare_directory() })
-    }
-}
-
-/// A shipped model, or one from a file.
-///
-/// # Errors
-/// No such model, or one that is wrong.
-pub fn load(name: &str) -> Result<StoreModel> {
-    if shipped::names().any(|shipped| shipped == name) {
-        shipped::load(name)
-    } else {
-        StoreModel::load(Path::new(name))
     }
 }
