@@ -132,6 +132,7 @@ fn examined(args: &Check, access: &Access, notices: Vec<String>) -> Result<Repor
         reading: args.reading.options(),
     };
     let subjects = subjects::load(&chosen, true)?;
+    subjects::notices(&subjects).iter().for_each(|notice| eprintln!("{notice}"));
     let store = model.describe();
     let [this, default] = simulated(args, &access.settings, &subjects, model)?;
     checks.extend(bounds(args, &this));

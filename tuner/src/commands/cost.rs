@@ -115,13 +115,12 @@ pub async fn cost(args: &Cost) -> Result<ExitCode> {
     let access = args.connection.resolve()?;
     let (subject, store, rounds, seconds) = match &args.workload {
         Some(name) => {
+            let workload = Workload::load_with(name, &args.reading.options())?;
+            workload.notices.iter().for_each(|notice| eprintln!("{notice}"));
             let job = Job {
                 store: Some(Arc::new(StoreModel::named(&args.model)?)),
                 seed: args.seed,
-                ..Job::new(
-                    access.settings.clone(),
-                    Arc::new(Tape::of(Workload::load_with(name, &args.reading.options())?)?),
-                )
+                ..Job::new(access.settings.clone(), Arc::new(Tape::of(workload)?))
             };
             let simulated = simulate::run(&job)?;
             if let Some(failure) = &simulated.measured.first_failure {
