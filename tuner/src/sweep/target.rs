@@ -65,12 +65,18 @@ impl Target {
         self.model.as_ref().map_or("s3-standard", |model| &model.price.class)
     }
 
-    /// For the outcome.
-    pub fn place(&self, simulated: Option<&StoreModel>) -> Result<Place> {
+    /// For the outcome. A bucket in which nothing ran is named together with what was simulated in its place.
+    ///
+    /// # Errors
+    /// A model that cannot be written down.
+    pub fn place(&self, simulated: Option<&StoreModel>, ran: bool) -> Result<Place> {
         let model = || simulated.map(StoreModel::describe);
         let (kind, description) = match &self.access.settings.location {
             Location::Memory => (PlaceKind::Model, model().unwrap_or_default()),
-            Location::Bucket(name) => (PlaceKind::Bucket, format!("bucket {name}")),
+            Location::Bucket(name) => {
+                let instead = model().filter(|_| !ran).map(|model| format!(", simulated on {model}"));
+                (PlaceKind::Bucket, format!("bucket {name}{}", instead.unwrap_or_default()))
+            }
             Location::Directory(path) => {
                 let path = path.display();
                 let behind = model().map_or_else(|| "a bare directory".to_owned(), |model| format!("behind {model}"));
@@ -79,5 +85,22 @@ impl Target {
         };
         let model_toml = simulated.map(|model| text::write(model, &[])).unwrap_or_default();
         Ok(Place { kind, description, model_toml, says_block_size: !self.is_bare_directory() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use s3b_engine::settings::Settings;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_in_which_nothing_ran_is_named_with_its_model() {
+        let settings = Settings { location: Location::Bucket("b".into()), ..Settings::default() };
+        let access = Access { settings, password: None, access_key: None };
+        let target = Target { access, model: None, survey: SurveyMode::Off };
+        let described = |ran| target.place(Some(&shipped::standard()), ran).unwrap().description;
+        assert_eq!(described(true), "bucket b");
+        assert!(described(false).starts_with("bucket b, simulated on a model of s3-standard"), "{}", described(false));
     }
 }
