@@ -64,9 +64,19 @@ impl Random {
     }
 }
 
+/// What SplitMix64 adds for each number.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
+    let mixed = mix(*state);
+    *state = state.wrapping_add(STEP);
+    mixed
+}
+
+/// A number from a number, all bits of both connected: what SplitMix64 draws from this state. No two numbers give the same.
+#[inline]
+pub fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(STEP);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

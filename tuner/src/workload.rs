@@ -124,10 +124,6 @@ impl Workload {
         Ok(self)
     }
 
-    pub fn is_limited(&self) -> bool {
-        self.limit.is_some()
-    }
-
     fn load_scenario(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self::of_scenario(Scenario::parse(&path.display().to_string(), &text)?))

@@ -5,11 +5,10 @@
 
 use std::collections::VecDeque;
 
-use anyhow::Result;
 use hashbrown::HashMap;
 use s3b_scenarios::{Op, OpKind};
 
-use super::{blocks, shift_of, walk};
+use super::{blocks, shift_of};
 
 /// The cache of the configuration that will be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +24,8 @@ pub struct CacheShape {
 pub struct CachedBlock {
     /// Number in the volume.
     pub block: u64,
-    /// How long it has been dirty at the moment asked for, in nanoseconds, at most the write delay; clean: nothing.
-    pub dirty_for_ns: Option<u64>,
-}
-
-/// The blocks a cache holds right before `before_ns`, the least recently used first: touching them in this order leaves the
-/// cache as the workload would.
-///
-/// # Errors
-/// Whatever the workload yields up to then.
-pub fn prime(
-    ops: impl Iterator<Item = Result<Op>>,
-    device_starts: &[u64],
-    before_ns: u64,
-    shape: CacheShape,
-) -> Result<Vec<CachedBlock>> {
-    let mut cache = ModelCache::new(shape);
-    let before = ops.take_while(|op| op.as_ref().map_or(true, |op| op.time_ns < before_ns));
-    walk(before, device_starts, |op, at| cache.add(op, at))?;
-    Ok(cache.at(before_ns))
+    /// Written, and not yet stored at the moment asked for.
+    pub is_dirty: bool,
 }
 
 /// An LRU cache without content, fed with operations in order; can be asked at several times on the way.
@@ -103,7 +85,7 @@ impl ModelCache {
         let (delay, flushes) = (self.shape.write_delay_ns, self.flushes);
         let entry = self.entries.entry(block).or_insert(Entry { touch, dirty: None });
         entry.touch = touch;
-        if op.kind == OpKind::Write && dirty_for(entry, op.time_ns, delay, flushes).is_none() {
+        if op.kind == OpKind::Write && !is_dirty(entry, op.time_ns, delay, flushes) {
             entry.dirty = Some((op.time_ns, flushes));
         }
         while self.entries.len() > self.shape.blocks {
@@ -129,20 +111,20 @@ impl ModelCache {
         self.entries.retain(|block, _| !(first..end).contains(block));
     }
 
-    /// The blocks held at this time, no earlier than the last operation taken; the least recently used first.
+    /// The blocks held at this time, no earlier than the last operation taken; the least recently used first: touching them
+    /// in this order leaves the cache as the workload would.
     pub fn at(&self, now_ns: u64) -> Vec<CachedBlock> {
         let held = self.touches.iter().filter_map(|(block, touch)| {
             let entry = self.entries.get(block).filter(|entry| entry.touch == *touch)?;
-            let dirty_for_ns = dirty_for(entry, now_ns, self.shape.write_delay_ns, self.flushes);
-            Some(CachedBlock { block: *block, dirty_for_ns })
+            let is_dirty = is_dirty(entry, now_ns, self.shape.write_delay_ns, self.flushes);
+            Some(CachedBlock { block: *block, is_dirty })
         });
         held.collect()
     }
 }
 
-fn dirty_for(entry: &Entry, now: u64, delay: u64, flushes: u64) -> Option<u64> {
-    let (since, number) = entry.dirty?;
-    (number == flushes && now - since <= delay).then_some(now - since)
+fn is_dirty(entry: &Entry, now: u64, delay: u64, flushes: u64) -> bool {
+    entry.dirty.is_some_and(|(since, number)| number == flushes && now - since <= delay)
 }
 
 #[cfg(test)]
@@ -155,9 +137,11 @@ mod tests {
         Op::new(time, kind, block * 4096, 4096)
     }
 
-    fn held(ops: &[Op], before: u64) -> Vec<(u64, Option<u64>)> {
-        let found = prime(ops.iter().copied().map(Ok), &[0], before, SHAPE).unwrap();
-        found.iter().map(|one| (one.block, one.dirty_for_ns)).collect()
+    /// Right before this time: blocks, and whether they are dirty.
+    fn held(ops: &[Op], before: u64) -> Vec<(u64, bool)> {
+        let mut cache = ModelCache::new(SHAPE);
+        ops.iter().filter(|op| op.time_ns < before).for_each(|op| cache.add(op, op.offset));
+        cache.at(before).iter().map(|one| (one.block, one.is_dirty)).collect()
     }
 
     #[test]
@@ -171,21 +155,21 @@ mod tests {
             op(9, OpKind::Write, 3),
             op(20, OpKind::Write, 3),
         ];
-        assert_eq!(held(&ops, 5), [(3, Some(3)), (1, None), (4, None)]);
-        assert_eq!(held(&ops, 12), [(1, None), (4, None), (3, Some(10))], "dirty since the first write");
-        assert_eq!(held(&ops, 13), [(1, None), (4, None), (3, None)], "stored");
-        assert_eq!(held(&ops, 21), [(1, None), (4, None), (3, Some(1))], "dirty again");
+        assert_eq!(held(&ops, 5), [(3, true), (1, false), (4, false)]);
+        assert_eq!(held(&ops, 12), [(1, false), (4, false), (3, true)], "dirty since the first write");
+        assert_eq!(held(&ops, 13), [(1, false), (4, false), (3, false)], "stored");
+        assert_eq!(held(&ops, 21), [(1, false), (4, false), (3, true)], "dirty again");
         assert_eq!(held(&ops, 0), []);
     }
 
     #[test]
     fn flushes_clean_and_discards_empty() {
         let ops = [op(0, OpKind::Write, 1), op(0, OpKind::Write, 2), Op::new(1, OpKind::Flush, 0, 0)];
-        assert_eq!(held(&ops, 2), [(1, None), (2, None)]);
+        assert_eq!(held(&ops, 2), [(1, false), (2, false)]);
         let ops = [op(0, OpKind::Write, 1), op(0, OpKind::Write, 2), Op::new(1, OpKind::Discard, 4097, 8192)];
-        assert_eq!(held(&ops, 2), [(1, Some(2))], "only block 2 is discarded whole");
+        assert_eq!(held(&ops, 2), [(1, true)], "only block 2 is discarded whole");
         let ops = [op(0, OpKind::Write, 1), Op { durable: true, ..op(1, OpKind::Write, 2) }, op(2, OpKind::Write, 2)];
-        assert_eq!(held(&ops, 3), [(1, None), (2, Some(1))]);
+        assert_eq!(held(&ops, 3), [(1, false), (2, true)]);
     }
 
     #[test]

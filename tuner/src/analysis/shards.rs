@@ -5,6 +5,8 @@
 //! the threshold is halved; between limit / 2 and limit blocks are then followed. An access at sampling rate R
 //! counts 1/R, and a distance of d sampled blocks stands for d/R. Rates are powers of two, so all of this is exact arithmetic.
 
+use s3b_scenarios::random::mix;
+
 /// Blocks followed unless told otherwise: 2 GiB in blocks of 4 KiB are counted exactly; about 25 MB for each block size.
 pub const FOLLOWED_BLOCKS: usize = 1 << 19;
 
@@ -23,7 +25,8 @@ impl Sample {
     }
 
     pub fn keeps(self, block: u64) -> bool {
-        self.halvings == 0 || hash(block).leading_zeros() >= self.halvings
+        // Spreads neighbouring blocks evenly; block 0, where partition tables are, has no special place.
+        self.halvings == 0 || mix(block).leading_zeros() >= self.halvings
     }
 
     pub fn is_full(self, followed: usize) -> bool {
@@ -49,15 +52,6 @@ impl Sample {
     pub fn rate(self) -> f64 {
         1.0 / self.weight()
     }
-}
-
-/// Spreads neighbouring block numbers evenly: the finaliser of `SplitMix64`. Starts away from 0, so that block 0, where
-/// superblocks and partition tables are, has no special place.
-fn hash(block: u64) -> u64 {
-    let mut z = block.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -24,7 +24,6 @@ use crate::sweep::grid;
 use crate::sweep::simulated::Simulator;
 use crate::sweep::subjects::{self, Chosen};
 use crate::sweep::summary::Frame;
-use crate::sweep::target;
 use crate::trace_options::TraceOptions;
 
 /// Say whether a configuration is fit to be mounted with, what it would do and cost, and whether it keeps its bounds
@@ -117,7 +116,7 @@ fn refused(args: &Check, error: &anyhow::Error) -> Report {
 }
 
 fn examined(args: &Check, access: &Access, notices: Vec<String>) -> Result<Report> {
-    let model = target::load(&args.model)?;
+    let model = StoreModel::named(&args.model)?;
     let mut checks = vec![Finding::ok("settings", "valid for a mount")];
     checks.extend(notices.into_iter().map(|notice| Finding::warn("settings", notice, "")));
     checks.extend(fitness::checks(&access.settings, &model, machine_memory()));
@@ -133,6 +132,7 @@ fn examined(args: &Check, access: &Access, notices: Vec<String>) -> Result<Repor
         reading: args.reading.options(),
     };
     let subjects = subjects::load(&chosen, true)?;
+    subjects::notices(&subjects).iter().for_each(|notice| eprintln!("{notice}"));
     let store = model.describe();
     let [this, default] = simulated(args, &access.settings, &subjects, model)?;
     checks.extend(bounds(args, &this));

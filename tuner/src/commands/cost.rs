@@ -1,6 +1,5 @@
 //! `s3b-tuner cost`: the monthly bill of one configuration over one workload, or of numbers. Sends nothing anywhere.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use s3b_engine::settings::VolumeSettings;
 
 use crate::arguments::{self, Format};
 use crate::connection::Connection;
-use crate::model::{StoreModel, shipped};
+use crate::model::StoreModel;
 use crate::outcome::{PriceTable, StoreLedger};
 use crate::output;
 use crate::prices::{Reader, class_warning, rounds_per_month};
@@ -116,13 +115,12 @@ pub async fn cost(args: &Cost) -> Result<ExitCode> {
     let access = args.connection.resolve()?;
     let (subject, store, rounds, seconds) = match &args.workload {
         Some(name) => {
+            let workload = Workload::load_with(name, &args.reading.options())?;
+            workload.notices.iter().for_each(|notice| eprintln!("{notice}"));
             let job = Job {
-                store: Some(Arc::new(model(&args.model)?)),
+                store: Some(Arc::new(StoreModel::named(&args.model)?)),
                 seed: args.seed,
-                ..Job::new(
-                    access.settings.clone(),
-                    Arc::new(Tape::of(Workload::load_with(name, &args.reading.options())?)?),
-                )
+                ..Job::new(access.settings.clone(), Arc::new(Tape::of(workload)?))
             };
             let simulated = simulate::run(&job)?;
             if let Some(failure) = &simulated.measured.first_failure {
@@ -160,11 +158,4 @@ pub async fn cost(args: &Cost) -> Result<ExitCode> {
     };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn model(name: &str) -> Result<StoreModel> {
-    if shipped::names().any(|known| known == name) || !Path::new(name).exists() {
-        return shipped::load(name);
-    }
-    StoreModel::load(Path::new(name))
 }

@@ -53,6 +53,7 @@ Examples:
 /// Whatever is wrong with the workload, with the place in it.
 pub async fn mrc(args: &Mrc) -> Result<ExitCode> {
     let workload = Workload::load_with(&args.workload, &args.reading.options())?;
+    workload.notices.iter().for_each(|notice| eprintln!("{notice}"));
     let limit = if args.exact { usize::MAX } else { FOLLOWED_BLOCKS };
     let mut sizes = args.block_size.clone();
     sizes.sort_unstable();

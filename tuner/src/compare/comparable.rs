@@ -17,7 +17,6 @@ pub fn differences(base: &Outcome, new: &Outcome, real: bool) -> Vec<String> {
     let kind = |one: &Outcome| crate::report::words::place(one.place.kind).to_owned();
     differ("goal", base.goal.name.clone(), new.goal.name.clone());
     differ("kind of place", kind(base), kind(new));
-    differ("place", base.place.description.clone(), new.place.description.clone());
     let axes = |one: &Outcome| {
         let all: Vec<String> = one.axes.iter().map(|axis| format!("{}={}", axis.name, axis.values.join(","))).collect();
         all.join(" ")
@@ -47,8 +46,11 @@ pub fn differences(base: &Outcome, new: &Outcome, real: bool) -> Vec<String> {
     if let Some((a, b)) = other_settings(base, new) {
         differ("settings that do not vary", a, b);
     }
-    if !real {
-        // The model of a real store is measured anew each time; it decides nothing where real runs are compared.
+    if real {
+        differ("place", base.place.description.clone(), new.place.description.clone());
+    } else {
+        // Simulated figures are those of the model, which may stand for several places. That of a real store is measured
+        // anew each time; it decides nothing where real runs are compared.
         differ("model (its hash)", hash(&base.place.model_toml), hash(&new.place.model_toml));
     }
     found

@@ -26,7 +26,8 @@ fn head(one: &Comparison) -> String {
 }
 
 fn percent(share: f64) -> String {
-    format!("{} %", whole(share * 100.0).trim_end_matches('0').trim_end_matches('.'))
+    // A share of 0.05 is not exactly a twentieth.
+    format!("{} %", (share * 1e8).round() / 1e6)
 }
 
 fn table(one: &Comparison) -> Option<Table> {
@@ -93,4 +94,17 @@ pub fn markdown(one: &Comparison) -> String {
 
 pub fn json(one: &Comparison) -> String {
     serde_json::to_string_pretty(one).expect("plain data is always JSON") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_is_told_as_it_was_given() {
+        assert_eq!(
+            [1.0, 10.0, 0.05, 0.005, 0.1, 0.07, 0.0].map(percent),
+            ["100 %", "1000 %", "5 %", "0.5 %", "10 %", "7 %", "0 %"]
+        );
+    }
 }

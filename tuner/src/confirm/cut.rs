@@ -178,7 +178,7 @@ fn start(tape: &Tape, settings: &Settings, cached: &[CachedBlock]) -> Result<Sta
     let mut start = Start::default();
     for one in cached {
         let range = (one.block * block_size, block_size);
-        if one.dirty_for_ns.is_some() && written.contains(&one.block) {
+        if one.is_dirty && written.contains(&one.block) {
             start.dirty.push(range);
         } else if needed.contains(&one.block) {
             start.resident.push(range);

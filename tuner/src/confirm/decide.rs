@@ -8,6 +8,8 @@ use crate::statistics::{compare_pairs, holm, quantile};
 
 /// Fewer rounds decide nothing.
 pub(super) const LEAST_ROUNDS: usize = 3;
+/// An interval drawn from fewer rounds is too narrow to say that two are alike.
+const ALIKE_ROUNDS: usize = 5;
 /// Chance of a difference by luck, over all comparisons together.
 const SIGNIFICANT: f64 = 0.05;
 
@@ -71,10 +73,21 @@ pub(super) fn is_decided(losses: &[Vec<f64>], best: Option<usize>, seed: u64) ->
     let Some(best) = best.filter(|best| losses[*best].len() >= LEAST_ROUNDS) else { return false };
     let settled = |one: &Difference| {
         let worse = one.p < SIGNIFICANT && one.ratio > 1.0;
-        let alike = one.low > 1.0 / FELT && one.high < FELT;
+        let alike = losses[best].len() >= ALIKE_ROUNDS && one.low > 1.0 / FELT && one.high < FELT;
         worse || alike
     };
     differences(losses, best, seed).iter().all(settled)
+}
+
+/// What is known when it is decided, as a sentence.
+pub(super) fn why_decided(candidates: usize, rounds: usize, of: u32) -> String {
+    let known = if candidates < 2 {
+        "there is nothing else to choose".to_owned()
+    } else {
+        let felt = (FELT - 1.0) * 100.0;
+        format!("every other is worse (p < {SIGNIFICANT}) or, by the 95 % interval of these rounds, within {felt:.0} %")
+    };
+    format!("ended after {rounds} of {of} rounds: {known}")
 }
 
 /// What two runs of the first candidate differ by: 95th percentile over rounds and cases.
@@ -98,7 +111,9 @@ mod tests {
         // 2 of 256 patterns: p = 0.0078, for three comparisons 0.023.
         let first = |losses: &[Vec<f64>]| is_decided(losses, Some(0), 1);
         assert!(first(&[steady(1.0), steady(1.2), steady(1.01), steady(2.0)]));
-        assert!(first(&[vec![1.0; 3], vec![1.01; 3]]), "nobody feels one in a hundred");
+        assert!(first(&[vec![1.0; 5], vec![1.01; 5]]), "nobody feels one in a hundred");
+        assert!(!first(&[vec![1.0; 4], vec![1.01; 4]]), "four rounds show no likeness");
+        assert!(first(&[vec![1.0; 3]]) && !first(&[vec![1.0; 2]]), "nothing else to choose");
         assert!(!first(&[vec![1.0; 3], vec![1.2; 3]]), "three rounds prove no difference");
         assert!(!first(&[vec![1.0; 2], vec![1.0; 2]]));
         assert!(!first(&[steady(1.2), steady(1.0)]), "another has the better mean");

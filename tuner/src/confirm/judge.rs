@@ -7,7 +7,7 @@ use super::{Confirmed, Plan, Wanted, decide};
 use crate::answer::goal::P99_SAMPLES;
 use crate::outcome::{Confirmation, Figures, KindFigures, Trust, Verdict};
 use crate::simulate::Pace;
-use crate::statistics::{interval, median, separable_tau_b};
+use crate::statistics::{interval, mean, median, separable_tau_b};
 
 /// What a model promises of each kind of figure, as a share.
 const SECONDS_BOUND: f64 = 0.10;
@@ -23,15 +23,6 @@ const UNFELT_MS: f64 = 0.05;
 const SHARE_MET: f64 = 0.9;
 /// ... and the order of what can be told apart agree so far.
 const ORDER_AGREES: f64 = 0.9;
-
-/// What the comparison says.
-#[derive(Clone, Debug)]
-pub struct Judged {
-    pub trust: Trust,
-    /// The model was met within its bounds: its predictions of what did not run may be believed. False: fall back to
-    /// what was measured.
-    pub trusted: bool,
-}
 
 struct Metric {
     name: &'static str,
@@ -93,7 +84,7 @@ fn hit_ratio(figures: &Figures) -> Option<f64> {
 }
 
 /// See the module.
-pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
+pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Trust {
     let chosen: Vec<_> = confirmed.rounds.iter().filter(|round| !round.hold_out).collect();
     let mut trust = Trust {
         noise_floor: confirmed.noise_floor,
@@ -104,7 +95,7 @@ pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
     };
     if chosen.is_empty() {
         trust.notes.push("nothing was run for real: no round came to its end".into());
-        return Judged { trust, trusted: false };
+        return trust;
     }
     let modelled = plan.wanted.model.is_some();
     // For each candidate, round and case.
@@ -119,8 +110,10 @@ pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
             let noise = noise(&of, &by_round[0], &twin);
             let rows = (0..by_round.len()).filter_map(|slot| {
                 let predicted = of(&plan.predicted[slot])?;
-                let measured = of(&confirmed.measured[slot])?;
                 let values: Vec<f64> = by_round[slot].iter().filter_map(|cases| of(cases)).collect();
+                let pooled = of(&confirmed.measured[slot])?;
+                // The goal takes the highest percentile that the samples show: pooled, another than was predicted.
+                let measured = if metric.name == LOSS { mean(&values) } else { pooled };
                 let row = confirmation(metric, predicted, measured, &values, noise, plan.wanted.seed);
                 let configuration = plan.wanted.candidates[slot].configuration;
                 Some(Confirmation { configuration, workload: plan.wanted.cases[case].workload, ..row })
@@ -130,7 +123,7 @@ pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Judged {
     }
     if !modelled {
         trust.verdict = Verdict::MeasuredOnly;
-        return Judged { trust, trusted: false };
+        return trust;
     }
     of_model(plan, confirmed, trust)
 }
@@ -152,7 +145,7 @@ fn noise(of: &dyn Fn(&[Figures]) -> Option<f64>, first: &[Vec<Figures>], twin: &
 }
 
 fn confirmation(metric: &Metric, predicted: f64, measured: f64, values: &[f64], noise: f64, seed: u64) -> Confirmation {
-    let found = interval(values, seed, |values| crate::statistics::mean(values));
+    let found = interval(values, seed, |values| mean(values));
     let (low, high) = found.map_or((measured, measured), |found| (found.low.min(measured), found.high.max(measured)));
     let off = (predicted - measured).abs();
     let bound = metric.bound.max(noise) * measured.abs();
@@ -162,7 +155,7 @@ fn confirmation(metric: &Metric, predicted: f64, measured: f64, values: &[f64], 
 }
 
 /// The verdict on a model.
-fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Judged {
+fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Trust {
     let errors: Vec<f64> = trust
         .confirmations
         .iter()
@@ -174,6 +167,7 @@ fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Judged {
     let met = trust.confirmations.iter().filter(|row| row.within_bounds).count();
     let all = trust.confirmations.len();
     let in_order = trust.rank_agreement.is_none_or(|tau| tau >= ORDER_AGREES);
+    // Its predictions of what did not run may be believed, or only what was measured.
     let trusted = met as f64 >= SHARE_MET * all as f64 && in_order;
     trust.verdict = if trusted { Verdict::Confirmed } else { Verdict::ModelNotTrusted };
     if !trusted {
@@ -188,7 +182,7 @@ fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Judged {
         let order = if in_order { "" } else { ", and the order differs" };
         trust.notes.push(format!("{} of {all} figures are beyond the model's bounds{order}{worst}", all - met));
     }
-    Judged { trust, trusted }
+    trust
 }
 
 fn ratio(row: &Confirmation) -> f64 {
@@ -196,15 +190,17 @@ fn ratio(row: &Confirmation) -> f64 {
     (a / b).max(b / a)
 }
 
-/// Of the losses, over pairs that differ by more than the noise.
+/// Of the losses, over pairs that differ by more than the noise. Those of the rounds, not of all rounds pooled: more samples
+/// would show a higher percentile than the one that was predicted.
 fn rank_agreement(plan: &Plan, confirmed: &Confirmed) -> Option<f64> {
     let weighted = |figures: &[Figures]| {
         let losses = decide::losses(plan, figures);
         let logs = losses.iter().zip(&plan.wanted.cases).map(|(loss, case)| loss.max(1e-12).ln() * case.weight);
         logs.sum::<f64>()
     };
+    let of_rounds = |losses: &Vec<f64>| mean(&losses.iter().map(|loss| loss.ln()).collect::<Vec<_>>());
     let predicted: Vec<f64> = plan.predicted.iter().map(|figures| weighted(figures)).collect();
-    let measured: Vec<f64> = confirmed.measured.iter().map(|figures| weighted(figures)).collect();
+    let measured: Vec<f64> = confirmed.losses.iter().map(of_rounds).collect();
     let noise = (1.0 + confirmed.noise_floor.unwrap_or(0.0)).ln().max(crate::answer::choose::FELT.ln());
     separable_tau_b(&predicted, &measured, |a, b| (measured[a] - measured[b]).abs() > noise)
 }

@@ -6,7 +6,7 @@
 //!
 //! `plan` sends nothing; it simulates the very pieces that will run, from the same state of the cache, so that prediction
 //! and measurement are of the same thing. `run` stays within the plan and the budget of its place, keeps only whole
-//! rounds, and ends early where more would not change the choice. `judge` compares; it never chooses.
+//! rounds, and ends early where rounds have shown the choice. `judge` compares; it never chooses.
 
 mod cut;
 mod decide;
@@ -24,7 +24,7 @@ use std::time::Duration;
 use s3b_engine::settings::Settings;
 
 pub use self::cut::Piece;
-pub use self::judge::{Judged, judge};
+pub use self::judge::judge;
 pub use self::plan::{Plan, Setup, plan};
 pub use self::rounds::{Keep, run};
 use crate::answer::goal::GoalKind;

@@ -90,9 +90,7 @@ pub async fn run(
     confirmed.notices = stage.notices;
     if decided {
         let rounds = confirmed.losses.first().map_or(0, Vec::len);
-        confirmed
-            .notes
-            .push(format!("after {rounds} of {} rounds more could not have changed the choice", plan.rounds));
+        confirmed.notes.push(decide::why_decided(confirmed.losses.len(), rounds, plan.rounds));
     }
     Ok(confirmed)
 }

@@ -120,14 +120,14 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
     // Four times as many GETs behind the same latency.
     assert_eq!(confirmed.best, Some(0));
     assert!(confirmed.differences[0].other == 3 && confirmed.hold_out.is_some() && confirmed.noise_floor.is_some());
-    let judged = judge(&plan, &confirmed);
-    assert!(
-        judged
-            .trust
-            .confirmations
-            .iter()
-            .any(|row| row.metric == "puts" && row.configuration == 7 && row.within_bounds)
-    );
+    let trust = judge(&plan, &confirmed);
+    assert!(trust.confirmations.iter().any(|row| row.metric == "puts" && row.configuration == 7 && row.within_bounds));
+    // The order is that of the rounds.
+    let agreement = |losses: [f64; 2]| {
+        let losses = losses.map(|loss| vec![loss; 2]).to_vec();
+        judge(&plan, &Confirmed { losses, noise_floor: None, ..confirmed.clone() }).rank_agreement
+    };
+    assert_eq!([[1.0, 2.0], [2.0, 1.0], [1.0, 1.01]].map(agreement), [Some(1.0), Some(-1.0), None]);
     // What was kept is not run again, and comes to the same.
     drop(place);
     let description = run_directory.description.clone();
@@ -186,17 +186,17 @@ async fn a_model_that_is_wrong_is_not_trusted() {
     // In memory, without the latencies of the model.
     let place = place(false, Owner::default()).await;
     let confirmed = run(&plan, &place, Keep::default(), &quickest, &Interrupt::default(), &mut |_| {}).await.unwrap();
-    let judged = judge(&plan, &confirmed);
-    assert!(!judged.trusted && judged.trust.verdict == Verdict::ModelNotTrusted, "{:?}", judged.trust);
-    let rows = &judged.trust.confirmations;
+    let trust = judge(&plan, &confirmed);
+    assert_eq!(trust.verdict, Verdict::ModelNotTrusted, "{trust:?}");
+    let rows = &trust.confirmations;
     assert!(rows.iter().any(|row| row.metric == "loss") && rows.iter().all(|row| row.metric != "seconds"), "{rows:?}");
-    assert!(judged.trust.model_error.unwrap()[0] > 0.2, "{:?}", judged.trust.model_error);
+    assert!(trust.model_error.unwrap()[0] > 0.2, "{:?}", trust.model_error);
     assert!(confirmed.case_losses[0][0][0] > 0.0);
     let interrupt = Interrupt::default();
     interrupt.ask();
     let nothing = run(&plan, &place, Keep::default(), &quickest, &interrupt, &mut |_| {}).await.unwrap();
     assert_eq!((nothing.stopped.as_deref(), nothing.best), (Some("interrupted"), None));
-    assert!(!judge(&plan, &nothing).trusted);
+    assert_eq!(judge(&plan, &nothing).verdict, Verdict::SimulatedOnly);
     place.clean().await;
 }
 

@@ -344,7 +344,7 @@ mod tests {
         for seed in 0..300 {
             let mut number = seed * 7919 + 1;
             let mut next = move || {
-                number = crate::model::weather::mix(number);
+                number = s3b_scenarios::random::mix(number);
                 (number >> 11) as f64 / (1u64 << 53) as f64
             };
             let transfers: Vec<(f64, f64)> =

@@ -1,5 +1,7 @@
 //! The models that come with the program: from published ranges, not from measurements, and they say so.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use super::settings::StoreModel;
@@ -11,25 +13,27 @@ const SHIPPED: [(&str, &str); 3] = [
     ("s3-standard-from-home", include_str!("../../data/models/s3-standard-from-home.toml")),
 ];
 
-/// The names, in the order to offer them.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    SHIPPED.iter().map(|(name, _)| *name)
-}
-
-/// # Errors
-/// Names the ones there are.
-pub fn load(name: &str) -> Result<StoreModel> {
-    match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
-        Some((_, text)) => StoreModel::parse(text),
-        None => {
-            bail!("no model is called {name:?}; there are {}, or give a file", names().collect::<Vec<_>>().join(", "))
+impl StoreModel {
+    /// A shipped model, or one from a file.
+    ///
+    /// # Errors
+    /// Neither there, or a file that is wrong; names the models there are.
+    pub fn named(name: &str) -> Result<Self> {
+        if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            return Self::parse(text);
         }
+        let path = Path::new(name);
+        if !path.exists() {
+            let names = SHIPPED.map(|(name, _)| name).join(", ");
+            bail!("no model is called {name:?}, and there is no such file; there are {names}");
+        }
+        Self::load(path)
     }
 }
 
 /// S3 STANDARD from a machine in its region: what is used where nobody says otherwise.
 pub fn standard() -> StoreModel {
-    load("s3-standard").expect("a shipped model is read by a test")
+    StoreModel::named("s3-standard").expect("a shipped model is read by a test")
 }
 
 #[cfg(test)]
@@ -40,14 +44,14 @@ mod tests {
     #[test]
     fn every_shipped_model_is_one_and_says_that_nobody_measured_it() {
         for (name, text) in SHIPPED {
-            let model = load(name).unwrap();
+            let model = StoreModel::named(name).unwrap();
             assert_eq!(model.name, name);
             assert!(!model.origin.measured && text.contains("not a measurement"), "{name}");
             for operation in Operation::ALL {
                 assert!(model.cells(operation).count() > 0, "{name} lacks {}", operation.name());
             }
         }
-        assert!(load("s4").unwrap_err().to_string().contains("s3-express"));
+        assert!(StoreModel::named("s4").unwrap_err().to_string().contains("s3-express"));
     }
 
     #[test]

@@ -7,15 +7,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::settings::{Operation, RateLimit, SlowPeriods};
+use s3b_scenarios::random::mix;
 
-/// A number from a number, all bits of both connected (splitmix64).
-pub fn mix(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
+use super::settings::{Operation, RateLimit, SlowPeriods};
 
 /// From 0 to just below 1.
 fn share(bits: u64) -> f64 {

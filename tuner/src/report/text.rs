@@ -1,8 +1,6 @@
 //! The answer for a terminal: one table, why each setting has its value, what binds, how far to trust it. Fits the width
 //! it is given from 60 columns on. Uses no colours, so that it reads the same in a file.
 
-use std::path::Path;
-
 use super::columns::{self, Column, ROWS, plain, runs};
 use super::numbers::{clock, count, dollars, percent};
 use super::words;
@@ -13,7 +11,7 @@ const NARROWEST: usize = 60;
 /// Between columns.
 const GAP: usize = 2;
 
-/// The whole answer, with a newline at the end. Where files were written is the caller's to add, with [`written`].
+/// The whole answer, with a newline at the end. Where files were written is the caller's to add.
 pub fn render(outcome: &Outcome, width: usize) -> String {
     let width = width.max(NARROWEST);
     let mut out = head(outcome, width);
@@ -33,12 +31,6 @@ pub fn render(outcome: &Outcome, width: usize) -> String {
         out.push_str(&labelled("Note", caveat, width));
     }
     out
-}
-
-/// What was written where: `s3b mount --config` and the page, a line each.
-pub fn written(files: &[(&str, &Path)]) -> String {
-    let width = files.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
-    files.iter().map(|(what, path)| format!("{what:<width$}  {}\n", plain(&path.display().to_string()))).collect()
 }
 
 fn head(outcome: &Outcome, width: usize) -> String {

@@ -14,6 +14,8 @@ use anyhow::{Context, Result};
 use s3b_engine::error::Error;
 use tokio::sync::oneshot;
 
+use super::durable;
+
 /// In the directory of a run.
 pub const FILE: &str = "keys.log";
 
@@ -37,7 +39,8 @@ impl KeyLog {
     /// The file system's.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(FILE);
-        let file = open_whole(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let opened = open_whole(&path).and_then(|file| durable::sync_directory(directory).map(|()| file));
+        let file = opened.with_context(|| format!("cannot open {}", path.display()))?;
         let (groups, received) = mpsc::channel();
         let name = path.display().to_string();
         let thread = std::thread::Builder::new().name("key log".into());
@@ -72,20 +75,16 @@ pub fn read(directory: &Path) -> Result<BTreeSet<String>> {
     Ok(whole.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-/// Leaves only these keys, at once. For a log that nobody has open for writing.
+/// Leaves only these keys, at once. For a log that nobody writes any more: a thread that still has the old file open would
+/// write where nobody looks. A run calls this behind the seal of its journal, which lets no PUT begin, and so notes
+/// nothing; `clean` calls it while it holds the lock of a run that has ended.
 ///
 /// # Errors
 /// The file system's; the old log is then still whole.
 pub fn replace(directory: &Path, left: &BTreeSet<String>) -> Result<()> {
-    let (path, temporary) = (directory.join(FILE), directory.join("keys.log.new"));
+    let path = directory.join(FILE);
     let text: String = left.iter().map(|key| format!("{key}\n")).collect();
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
-    };
-    write().with_context(|| format!("cannot replace {}", path.display()))
+    durable::write(&path, &text).with_context(|| format!("cannot replace {}", path.display()))
 }
 
 fn open_whole(path: &Path) -> std::io::Result<File> {

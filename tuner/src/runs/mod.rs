@@ -7,6 +7,7 @@
 //! Written for the day the run is killed: `clean` then deletes exactly the keys noted here, `--resume` goes on after the
 //! last whole result. Holds no secret. Never deletes the journal of a run that left objects behind.
 
+pub mod durable;
 pub mod keys;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -157,13 +158,16 @@ impl RunDirectory {
         let path = runs.join(&description.id);
         let making = || format!("cannot make {}; set XDG_STATE_HOME to a directory with room", path.display());
         // What was run where is nobody else's business.
+        let missing = runs.ancestors().take_while(|above| !above.is_dir()).count();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(runs).with_context(making)?;
         fs::DirBuilder::new().mode(0o700).create(&path).with_context(making)?;
+        // Each holds the name of the one below it.
+        runs.ancestors().take(missing + 1).try_for_each(durable::sync_directory).with_context(making)?;
         let lock = lock_file(&path)?;
         // Whoever lists runs at this moment lets it go at once.
         lock.lock().with_context(making)?;
         let text = serde_json::to_string_pretty(&description)?;
-        fs::write(path.join(RUN), text).with_context(|| format!("cannot write {}", path.join(RUN).display()))?;
+        durable::write(&path.join(RUN), &text).with_context(|| format!("cannot write {}", path.join(RUN).display()))?;
         Ok(Self { results: Mutex::new(results_file(&path)?), description, path, _lock: lock })
     }
 
@@ -215,14 +219,14 @@ impl RunDirectory {
         })
     }
 
-    /// Keeps the outcome: the run is finished, unless it says that it was stopped.
+    /// Keeps the outcome, whole or not at all: the run is finished, unless it says that it was stopped.
     ///
     /// # Errors
     /// As [`RunDirectory::note`].
     pub fn finish(&self, outcome: &Outcome) -> Result<()> {
         let path = self.path.join(OUTCOME);
         let text = serde_json::to_string_pretty(outcome)? + "\n";
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        durable::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Forgets a run that has nothing to tell and left nothing behind; any other stays. Answers whether it stays.
@@ -403,6 +407,7 @@ fn results_file(path: &Path) -> Result<File> {
     let file = file.with_context(|| format!("cannot open {}", name.display()))?;
     // A line cut off by a crash or a full disk would spoil the next one.
     file.set_len(whole).with_context(|| format!("cannot mend {}", name.display()))?;
+    durable::sync_directory(path).with_context(|| format!("cannot sync {}", path.display()))?;
     Ok(file)
 }
 

@@ -16,12 +16,6 @@ pub struct Interval {
     pub high: f64,
 }
 
-impl Interval {
-    pub fn contains(&self, value: f64) -> bool {
-        (self.low..=self.high).contains(&value)
-    }
-}
-
 /// Draws enough that the interval's ends move by about a tenth of its width between seeds.
 const DRAWS: usize = 1000;
 
@@ -52,12 +46,8 @@ pub fn interval(values: &[f64], seed: u64, figure: impl Fn(&mut [f64]) -> f64) -
     Some(Interval { value: figure(&mut values.to_vec()), low: end(0.025), high: end(0.975) })
 }
 
-/// How many independent samples these are worth: `n / (1 + 2 sum of autocorrelations)`, from 1 to n.
-pub fn effective_samples(values: &[f64]) -> f64 {
-    (values.len() as f64 / dependence(values)).clamp(1.0_f64.min(values.len() as f64), values.len() as f64)
-}
-
-/// `1 + 2 sum of autocorrelations`, summed as far as pairs of neighbours stay positive (Geyer's initial sequence).
+/// How many of these are worth one independent sample: `1 + 2 sum of autocorrelations`, summed as far as pairs of neighbours
+/// stay positive (Geyer's initial sequence).
 fn dependence(values: &[f64]) -> f64 {
     let (count, average) = (values.len(), mean(values));
     let variance = values.iter().map(|value| (value - average).powi(2)).sum::<f64>();
@@ -100,9 +90,8 @@ mod tests {
     #[test]
     fn intervals_cover_the_truth_about_nineteen_times_of_twenty() {
         for (keep, least) in [(0.0, 88), (0.7, 80)] {
-            let covered = (0..100)
-                .filter(|seed| interval(&noise(120, keep, *seed), 1, |v| mean(v)).unwrap().contains(0.0))
-                .count();
+            let found = |seed: u64| interval(&noise(120, keep, seed), 1, |v| mean(v)).unwrap();
+            let covered = (0..100).map(found).filter(|found| (found.low..=found.high).contains(&0.0)).count();
             // 120 such dependent values are worth 21: a textbook interval for independent ones would cover 55.
             assert!((least..=100).contains(&covered), "dependence {keep}: {covered} of 100");
         }
@@ -110,10 +99,10 @@ mod tests {
 
     #[test]
     fn dependent_samples_are_worth_fewer() {
-        let (free, tied) = (effective_samples(&noise(2000, 0.0, 5)), effective_samples(&noise(2000, 0.8, 5)));
+        let (free, tied) = (dependence(&noise(2000, 0.0, 5)), dependence(&noise(2000, 0.8, 5)));
         // An AR(1) of 0.8 is worth (1 - 0.8) / (1 + 0.8) of its samples.
-        assert!(free > 1500.0 && (120.0..400.0).contains(&tied), "{free} {tied}");
-        assert_eq!((effective_samples(&[]), effective_samples(&[3.0, 3.0])), (0.0, 2.0));
+        assert!(free < 1.3 && (5.0..16.0).contains(&tied), "{free} {tied}");
+        assert_eq!((dependence(&[]), dependence(&[3.0, 3.0])), (1.0, 1.0));
     }
 
     #[test]

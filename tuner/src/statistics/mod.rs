@@ -5,7 +5,7 @@ pub mod bootstrap;
 pub mod paired;
 pub mod rank;
 
-pub use bootstrap::{Interval, effective_samples, interval};
+pub use bootstrap::{Interval, interval};
 pub use paired::{Compared, compare_pairs, holm};
 pub use rank::{kendall_tau_b, separable_tau_b};
 

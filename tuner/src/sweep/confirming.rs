@@ -158,8 +158,7 @@ impl Confirming<'_> {
         let confirmed = result?;
         confirmed.notices.iter().for_each(|notice| eprintln!("{notice}"));
         self.fill(plan, &confirmed, rows);
-        let judged = confirm::judge(plan, &confirmed);
-        let mut trust = judged.trust;
+        let mut trust = confirm::judge(plan, &confirmed);
         if self.model.is_none() {
             trust.verdict = Verdict::MeasuredOnly;
         }

@@ -215,6 +215,8 @@ impl Grid {
 mod tests {
     use std::time::Duration;
 
+    use s3b_engine::settings::CacheSize;
+
     use super::*;
 
     fn values(text: &str) -> Vec<String> {

@@ -10,6 +10,7 @@ pub mod confirming;
 pub mod digest;
 pub mod durability;
 pub mod environment;
+mod explained;
 pub mod grid;
 pub mod kept;
 pub mod request;

@@ -13,15 +13,14 @@ use super::asked::{Asked, why_none};
 use super::confirming::{self, Confirming, Real};
 use super::durability;
 use super::environment::{environment, machine_memory, timestamp};
+use super::explained;
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
 use super::kept::Kept;
 use super::request::Request;
-use super::show;
 use super::simulated::{Rows, Simulator};
 use super::subjects::{self, Subject};
-use super::widen::{is_end, widened};
+use super::widen::widened;
 use crate::answer::choose::Scores;
-use crate::answer::{guard, pareto};
 use crate::command_line::command_line;
 use crate::confirm::Plan;
 use crate::doctor::bucket;
@@ -119,7 +118,7 @@ async fn search(
             spent_dollars: spent,
         },
         environment: environment(),
-        place: request.target.place(model.as_deref())?,
+        place: request.target.place(model.as_deref(), explained::ran(&rows))?,
         prices: request.prices.clone(),
         goal: goal(request),
         workloads: subjects.into_iter().map(|subject| subject.info).collect(),
@@ -142,7 +141,7 @@ fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores, assump
     }
     match answer {
         Some(answer) => {
-            let mut answer = explained(answer, outcome);
+            let mut answer = explained::explained(answer, outcome);
             answer.caveats.extend(assumptions);
             outcome.answer = Some(answer);
         }
@@ -380,7 +379,7 @@ impl<'a> Search<'a> {
     /// Simulates the grid, and what lies beyond its edges as long as the best lies on one.
     fn run(&mut self, simulator: &Simulator<'_>, base: &Settings, grid: &mut Grid) -> Result<()> {
         for widening in 0..=WIDENINGS {
-            let Rows { rows, stopped, .. } = simulator.run(&grid.configurations[self.rows.len()..])?;
+            let Rows { rows, stopped } = simulator.run(&grid.configurations[self.rows.len()..])?;
             self.rows.extend(rows);
             self.asked.mark(&mut self.rows, self.default);
             self.stopped = stopped.then(|| self.why_stopped());
@@ -443,56 +442,6 @@ impl<'a> Search<'a> {
 /// Of these, what was measured.
 fn ran_for_real(rows: &[Configuration], candidates: impl Iterator<Item = usize>) -> Vec<usize> {
     candidates.filter(|n| !rows[*n].measured.is_empty()).collect()
-}
-
-/// The answer with its sentences.
-fn explained(answer: Answer, outcome: &Outcome) -> Answer {
-    let mut limits: Vec<crate::outcome::Limit> = Vec::new();
-    for limit in outcome.configurations[answer.recommended].runs().iter().flat_map(|run| &run.limits) {
-        match limits.iter_mut().find(|known| known.name == limit.name) {
-            Some(known) => known.share = known.share.max(limit.share),
-            None => limits.push(limit.clone()),
-        }
-    }
-    limits.sort_by(|a, b| b.share.total_cmp(&a.share));
-    Answer { limits, caveats: caveats(outcome, &answer), pareto: pareto::front(&outcome.configurations), ..answer }
-}
-
-fn caveats(outcome: &Outcome, answer: &Answer) -> Vec<String> {
-    let mut notes = Vec::new();
-    if outcome.axis("block-size").is_some() {
-        notes.push("the block size of a volume is permanent; everything else can be changed at any mount".to_owned());
-    }
-    if !outcome.place.says_block_size {
-        notes.push(
-            "no block size is recommended: a local disk says nothing about S3, and a volume's block size is permanent"
-                .into(),
-        );
-    }
-    if let Some(why) = &outcome.run.stopped {
-        let ran = |one: &&Configuration| !(one.simulated.is_empty() && one.measured.is_empty());
-        let done = outcome.configurations.iter().filter(ran).count();
-        notes.push(format!("{why}: {done} of {} configurations were compared", outcome.configurations.len()));
-    }
-    notes.extend(guard::sentence(&outcome.configurations));
-    let recommended = &outcome.configurations[answer.recommended];
-    for (axis, value) in outcome.axes.iter().zip(&recommended.values) {
-        if is_end(&axis.values, value) {
-            notes.push(format!("{}={value} is the end of what was tried: the best may lie beyond", axis.title));
-        }
-    }
-    if outcome.workloads.iter().any(|workload| workload.content_assumed) {
-        notes.push(
-            "traces have no content: their data was taken as incompressible and never zero (--compressibility, \
-             --zero-share)"
-                .into(),
-        );
-    }
-    notes.extend(show::settings(outcome, answer.recommended).ok().and_then(|one| durability::meaning(outcome, &one)));
-    if outcome.place.kind == crate::outcome::PlaceKind::Model {
-        notes.push("nothing was run for real: the store is a model; `sweep --bucket` confirms on yours".into());
-    }
-    notes
 }
 
 #[cfg(test)]

@@ -44,8 +44,6 @@ pub struct Rows {
     pub rows: Vec<Configuration>,
     /// It was stopped: rows without figures were not simulated.
     pub stopped: bool,
-    /// Host operations simulated.
-    pub operations: u64,
 }
 
 impl Simulator<'_> {
@@ -58,14 +56,13 @@ impl Simulator<'_> {
         let results = many(&jobs, self.threads, &mut |_| line.step(String::new), self.stop);
         line.finish();
         let mut rows = Vec::new();
-        let (mut results, mut operations) = (results.into_iter(), 0);
+        let mut results = results.into_iter();
         for candidate in candidates {
             let mut figures = Vec::new();
             for subject in self.subjects {
                 let result = results.next().flatten();
                 let named = || format!("{} on {}", candidate.values.join(" "), subject.name);
                 if let Some(simulated) = result.transpose().with_context(named)?.filter(whole) {
-                    operations += subject.info.ops;
                     figures.push(of_simulated(&simulated));
                 }
             }
@@ -74,7 +71,7 @@ impl Simulator<'_> {
             rows.push(self.row(candidate, if complete { figures } else { Vec::new() }));
         }
         let stopped = rows.iter().any(|row| row.simulated.is_empty());
-        Ok(Rows { rows, stopped, operations })
+        Ok(Rows { rows, stopped })
     }
 
     fn job(&self, candidate: &Candidate, subject: &Subject) -> Job {

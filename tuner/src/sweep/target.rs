@@ -1,6 +1,5 @@
 //! Which store a sweep is about: a model alone, a bucket, a directory, or a directory behind a model.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -34,7 +33,7 @@ impl Target {
             access.settings.zero_map.survey = SurveyMode::Off;
         }
         let asked = match (model, latency) {
-            (Some(name), _) => Some(load(name)?),
+            (Some(name), _) => Some(StoreModel::named(name)?),
             (None, Some(latency)) => Some(shipped::standard().with_first_byte_ms(latency.as_secs_f64() * 1e3)),
             (None, None) => None,
         };
@@ -66,12 +65,18 @@ impl Target {
         self.model.as_ref().map_or("s3-standard", |model| &model.price.class)
     }
 
-    /// For the outcome.
-    pub fn place(&self, simulated: Option<&StoreModel>) -> Result<Place> {
+    /// For the outcome. A bucket in which nothing ran is named together with what was simulated in its place.
+    ///
+    /// # Errors
+    /// A model that cannot be written down.
+    pub fn place(&self, simulated: Option<&StoreModel>, ran: bool) -> Result<Place> {
         let model = || simulated.map(StoreModel::describe);
         let (kind, description) = match &self.access.settings.location {
             Location::Memory => (PlaceKind::Model, model().unwrap_or_default()),
-            Location::Bucket(name) => (PlaceKind::Bucket, format!("bucket {name}")),
+            Location::Bucket(name) => {
+                let instead = model().filter(|_| !ran).map(|model| format!(", simulated on {model}"));
+                (PlaceKind::Bucket, format!("bucket {name}{}", instead.unwrap_or_default()))
+            }
             Location::Directory(path) => {
                 let path = path.display();
                 let behind = model().map_or_else(|| "a bare directory".to_owned(), |model| format!("behind {model}"));
@@ -83,14 +88,19 @@ impl Target {
     }
 }
 
-/// A shipped model, or one from a file.
-///
-/// # Errors
-/// No such model, or one that is wrong.
-pub fn load(name: &str) -> Result<StoreModel> {
-    if shipped::names().any(|shipped| shipped == name) {
-        shipped::load(name)
-    } else {
-        StoreModel::load(Path::new(name))
+#[cfg(test)]
+mod tests {
+    use s3b_engine::settings::Settings;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_in_which_nothing_ran_is_named_with_its_model() {
+        let settings = Settings { location: Location::Bucket("b".into()), ..Settings::default() };
+        let access = Access { settings, password: None, access_key: None };
+        let target = Target { access, model: None, survey: SurveyMode::Off };
+        let described = |ran| target.place(Some(&shipped::standard()), ran).unwrap().description;
+        assert_eq!(described(true), "bucket b");
+        assert!(described(false).starts_with("bucket b, simulated on a model of s3-standard"), "{}", described(false));
     }
 }

@@ -107,7 +107,7 @@ pub async fn validate(request: &Request, interrupt: &Interrupt) -> Result<Option
             spent_dollars: learning_dollars + spent_dollars,
         },
         environment: environment(),
-        place: target.place(Some(&model))?,
+        place: target.place(Some(&model), true)?,
         prices: request.prices.clone(),
         in_region: request.reader == Reader::InRegion,
         axes,
