@@ -37,6 +37,8 @@ pub enum Work {
     Request,
     /// What the client and the kernel do with a body, either way.
     Carry,
+    /// Until a thread that slept runs. Counted by times.
+    WakeUp,
 }
 
 /// Bytes (requests) per second that one core does of a kind of work. Infinite or not above zero: it takes no time.
@@ -102,6 +104,16 @@ impl Cpu {
     pub async fn charge(&self, work: Work, bytes: usize) {
         if let Kind::Modelled(model) = &self.0 {
             model.pass(model.time(work, bytes)).await;
+        }
+    }
+
+    /// What a task that was called has to wait until its thread runs, which keeps no core busy. Only a model takes any.
+    pub async fn wake_up(&self) {
+        if let Kind::Modelled(model) = &self.0 {
+            let time = model.time(Work::WakeUp, 1);
+            if !time.is_zero() {
+                clock::sleep(time * model.dilation).await;
+            }
         }
     }
 

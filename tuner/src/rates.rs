@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use s3b_engine::clock;
+use s3b_engine::clock::{self, Instant};
 use s3b_engine::geometry::{BlockNumber, Geometry};
 use s3b_engine::object_blocks::{Codec, Keys};
 use s3b_engine::settings::{CipherName, CodecSettings, Compression};
@@ -17,6 +17,7 @@ use serde::Serialize;
 use sha2::Digest;
 
 use crate::model::settings::{CpuRates, LevelRate};
+use crate::statistics::median;
 
 /// Block sizes measured; the engine works on whole blocks.
 pub const SIZES: [usize; 2] = [64 << 10, 256 << 10];
@@ -82,6 +83,30 @@ pub fn measure(long_enough: Duration) -> Result<Vec<WorkRate>> {
 /// As [`measure`].
 pub async fn of_this_machine() -> Result<Vec<WorkRate>> {
     tokio::task::spawn_blocking(|| measure(LONG_ENOUGH)).await.context("measuring this machine's speed")?
+}
+
+/// Microseconds, in the median, from the call to a task whose thread sleeps until it runs. Only on a runtime of several
+/// threads, such as a mount's, does this mean anything.
+pub async fn wake_up_us() -> f64 {
+    const CALLS: usize = 51;
+    let (call, mut called) = tokio::sync::mpsc::channel::<Instant>(1);
+    let sleeper = tokio::spawn(async move {
+        let mut us = Vec::with_capacity(CALLS);
+        while let Some(at) = called.recv().await {
+            us.push(at.elapsed().as_secs_f64() * 1e6);
+        }
+        us
+    });
+    for _ in 0..CALLS {
+        // Long enough for its thread to fall asleep.
+        clock::sleep(Duration::from_millis(2)).await;
+        // From a thread that is not of the runtime, as FUSE calls. Refused only if the task is gone, which its result tells.
+        let call = call.clone();
+        let _ = tokio::task::spawn_blocking(move || call.blocking_send(clock::now())).await;
+    }
+    drop(call);
+    let us = sleeper.await.unwrap_or_default();
+    median(&us).unwrap_or_else(|| CpuRates::default().wake_up_us)
 }
 
 /// As a model holds them, at 64 KiB.

@@ -288,12 +288,15 @@ pub(super) async fn drive(shared: Arc<Shared>) {
         let next = shared.step(|core, now| core.poll(now, known_zero));
         let called = shared.poll.notified();
         match next {
-            None => called.await,
+            None => {
+                called.await;
+                shared.cpu.wake_up().await;
+            }
             Some(at) => {
                 let deadline = shared.epoch + Duration::from_micros(at);
                 tokio::select! {
                     biased;
-                    () = called => {}
+                    () = called => shared.cpu.wake_up().await,
                     () = clock::sleep_until(deadline) => {}
                 }
             }

@@ -14,8 +14,9 @@ use super::numbers::{are_quantiles, is_not_negative, is_positive, not_negative, 
 /// What the first line of a model file must say.
 pub const SCHEMA: &str = "s3b-model/1";
 
-/// Percentiles that `probe` writes.
-pub const PERCENTS: [f64; 12] = [0.0, 1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 100.0];
+/// Percentiles that `probe` writes. Close together where a few outliers would else lift all between the points.
+pub const PERCENTS: [f64; 15] =
+    [0.0, 1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.0, 98.0, 99.0, 99.5, 99.9, 100.0];
 
 /// The kinds of requests a store answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -172,6 +173,9 @@ pub struct CpuRates {
     /// Microseconds of one core for a request without its body: client, signature, connection.
     #[serde(deserialize_with = "not_negative")]
     pub request_us: f64,
+    /// Microseconds from a call to a sleeping thread until it runs.
+    #[serde(deserialize_with = "not_negative")]
+    pub wake_up_us: f64,
     /// Of a request's body, either way, through the client and the kernel; hashing and TLS come on top.
     #[serde(deserialize_with = "positive")]
     pub body_bytes_per_s: f64,
@@ -203,6 +207,7 @@ impl Default for CpuRates {
         Self {
             cores: 2,
             request_us: 45.0,
+            wake_up_us: 50.0,
             body_bytes_per_s: 2.2e9,
             md5_bytes_per_s: 650e6,
             sha256_bytes_per_s: 1.8e9,
@@ -338,6 +343,7 @@ impl StoreModel {
             ("slow-periods.per-hour", slow.per_hour),
             ("slow-periods.duration-s", slow.duration_s),
             ("cpu.request-us", cpu.request_us),
+            ("cpu.wake-up-us", cpu.wake_up_us),
             ("disk.sync-ms", disk.sync_ms),
             ("disk.read-ms", disk.read_ms),
         ];

@@ -1,6 +1,7 @@
 //! A model's service times, laid out to be looked up a million times a second.
 //!
-//! Between the cells it goes along the logarithms of size and of concurrency; beyond them it takes the nearest.
+//! Between the cells it goes along the logarithm of size and along concurrency itself (in a queue, every further request
+//! waits as long as the one before); beyond them it takes the nearest.
 
 use super::settings::{Cell, Operation, StoreModel};
 
@@ -8,7 +9,7 @@ use super::settings::{Cell, Operation, StoreModel};
 struct Row {
     /// log2 of size + 1.
     size: f64,
-    /// log2 of a concurrency, rising, and the quantiles there, in seconds.
+    /// A concurrency, rising, and the quantiles there, in seconds.
     columns: Vec<(f64, Box<[f64]>)>,
 }
 
@@ -40,7 +41,7 @@ impl Tables {
         let (low, high) = (self.shares[after - 1], self.shares[after]);
         let quantile = (after - 1, (luck - low) / (high - low));
         let row = between(rows, |row| row.size, ((size + 1) as f64).log2());
-        let in_flight = f64::from(in_flight).log2();
+        let in_flight = f64::from(in_flight);
         let small = row.low.at(in_flight, quantile);
         if row.share == 0.0 {
             return small;
@@ -81,7 +82,7 @@ fn rows(mut cells: Vec<&Cell>) -> Vec<Row> {
         size: ((row[0].size + 1) as f64).log2(),
         columns: row
             .iter()
-            .map(|cell| (f64::from(cell.concurrency).log2(), cell.ms.iter().map(|ms| ms / 1000.0).collect()))
+            .map(|cell| (f64::from(cell.concurrency), cell.ms.iter().map(|ms| ms / 1000.0).collect()))
             .collect(),
     });
     rows.collect()
@@ -117,7 +118,7 @@ mod tests {
             (ms(4095, 1, 0.5), ms(4095, 1, 0.75), ms(4095, 1, 0.0), ms(4095, 1, 0.999_999_999_9)),
             (20.0, 30.0, 10.0, 40.0)
         );
-        assert_eq!((ms(4095, 4, 0.5), ms(4095, 16, 0.5), ms(4095, 500, 0.5)), (30.0, 40.0, 40.0));
+        assert_eq!((ms(4095, 4, 0.5), ms(4095, 16, 0.5), ms(4095, 500, 0.5)), (24.0, 40.0, 40.0));
         // Half way between the logarithms of the sizes; the larger one was measured alone only.
         assert_eq!((ms(16383, 1, 0.5), ms(16383, 16, 0.5)), (40.0, 50.0));
         assert_eq!((ms(0, 1, 0.5), ms(1 << 30, 1, 0.5)), (20.0, 60.0));

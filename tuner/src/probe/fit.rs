@@ -2,7 +2,9 @@
 //!
 //! **First byte and bandwidth.** One at a time, a request takes its service time and `size / bandwidth`: the line through
 //! the medians of the sizes tells both. Service times are what is left of each request after its transfer, only where the
-//! transfer is less than half of it; elsewhere the error of the bandwidth would be taken for latency.
+//! transfer is less than half of it; elsewhere the error of the bandwidth would be taken for latency. Where many requests
+//! fill the link they wait for each other: such a cell begins with the service times of fewer, and [`super::settle`] finds
+//! its own.
 //! **The link** is what all connections together reach when more of them bring no more. Where more always brought more, the
 //! number is a lower bound, and the file says so.
 
@@ -38,7 +40,7 @@ pub struct Fitted {
 const ENOUGH_FOR_P99: usize = 299;
 /// A link counts as full when the highest concurrency brought less than this times the one below.
 const SATURATED: f64 = 1.1;
-/// A cell whose bytes fill this share of the link says nothing about service times.
+/// A cell whose bytes fill this share of the link says little about service times.
 const CROWDED: f64 = 0.7;
 /// In place of a bandwidth that nothing bounds: a body in no time at all would be no number.
 const FASTEST_BYTES_PER_S: f64 = 1e11;
@@ -72,8 +74,14 @@ pub fn fit(found: &[(Planned, Visit)], known: Known) -> Result<Fitted, String> {
     let (mut service, mut notes) = (Vec::new(), Vec::new());
     for (cell, visit) in found {
         let speed = if cell.operation == Operation::Put { &up } else { &down };
-        if let Some((cell, note)) = fit_cell(cell, visit, speed) {
-            service.push(cell);
+        if let Some((mut fitted, note)) = fit_cell(cell, visit, speed) {
+            if is_crowded(cell, visit, speed) {
+                let fewer =
+                    service.iter().rfind(|one: &&Cell| (one.operation, one.size) == (cell.operation, cell.size));
+                let Some(fewer) = fewer else { continue };
+                fitted.ms.clone_from(&fewer.ms);
+            }
+            service.push(fitted);
             notes.push(note);
         }
     }
@@ -105,7 +113,7 @@ pub fn fit(found: &[(Planned, Visit)], known: Known) -> Result<Fitted, String> {
     Ok(Fitted { model, notes, head })
 }
 
-fn rounded(ms: f64) -> f64 {
+pub(super) fn rounded(ms: f64) -> f64 {
     (ms * 1000.0).round() / 1000.0
 }
 
@@ -164,13 +172,17 @@ fn say_throttling(found: &[(Planned, Visit)]) -> String {
     }
 }
 
+fn is_crowded(cell: &Planned, visit: &Visit, speed: &Speed) -> bool {
+    let has_body = matches!(cell.operation, Operation::Get | Operation::Put);
+    has_body && cell.concurrency > 1 && speed.saturated && visit.bytes_per_s() > CROWDED * speed.link
+}
+
 fn fit_cell(cell: &Planned, visit: &Visit, speed: &Speed) -> Option<(Cell, String)> {
     let total = median(&visit.ms)?;
     let has_body = matches!(cell.operation, Operation::Get | Operation::Put);
     let transfer = if has_body { cell.size as f64 / speed.connection * 1000.0 } else { 0.0 };
     let smallest = cell.size <= super::plan::SMALL;
-    let crowded = has_body && visit.bytes_per_s() > CROWDED * speed.link && speed.saturated && cell.concurrency > 1;
-    if !smallest && (transfer > total / 2.0 || crowded) {
+    if !smallest && transfer > total / 2.0 {
         return None;
     }
     let service: Vec<f64> = visit.ms.iter().map(|ms| (ms - transfer).max(0.0)).collect();

@@ -9,14 +9,16 @@ use s3b_engine::clock;
 use s3b_engine::settings::Location;
 
 use super::fit::{self, Fitted, Known};
-use super::plan::Plan;
+use super::plan::{Plan, Planned};
+use super::settle::{Settled, settle};
+use super::visit::Visit;
 use super::{Bounds, Findings, probe};
 use crate::budget::Budget;
 use crate::claim::Claim;
 use crate::connection::Access;
 use crate::doctor::bucket::QUESTIONS;
 use crate::interrupt::Interrupt;
-use crate::model::settings::Limits;
+use crate::model::settings::{CpuRates, Limits};
 use crate::model::{StoreModel, shipped, text};
 use crate::outcome::StoreLedger;
 use crate::prices::Billing;
@@ -116,8 +118,17 @@ impl Study {
         let known = known(access, self.name.clone(), described, set_up_ms).await?;
         let findings = findings?;
         let fitted = fit::fit(&findings.cells, known).map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
-        Ok(Studied { fitted, findings, left })
+        let (fitted, findings) =
+            tokio::task::spawn_blocking(move || (settled(fitted, &findings.cells), findings)).await?;
+        Ok(Studied { fitted: fitted?, findings, left })
     }
+}
+
+/// The model such that it answers the probe as the store did, and how well.
+fn settled(mut fitted: Fitted, found: &[(Planned, Visit)]) -> Result<Fitted> {
+    let Settled { model, worst } = settle(fitted.model, found)?;
+    fitted.head.push(format!("asked the same, the model answers within {:.1} % of the store's medians", worst * 100.0));
+    Ok(Fitted { model, ..fitted })
 }
 
 fn opening() -> StoreLedger {
@@ -159,7 +170,10 @@ async fn known(access: &Access, name: String, place: String, connection_set_up_m
         when: now.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         price_class: "s3-standard".into(),
         connection_set_up_ms,
-        cpu: rates::cpu_rates(&rates::of_this_machine().await?),
+        cpu: CpuRates {
+            wake_up_us: rates::wake_up_us().await.round(),
+            ..rates::cpu_rates(&rates::of_this_machine().await?)
+        },
         published: if amazon { shipped::standard().limits } else { Limits::default() },
     })
 }

@@ -1,7 +1,7 @@
 //! Learning a store by asking it: a few thousand timed requests in a prefix of our own, and a model of what they showed.
 //!
 //! ```text
-//! plan (what, how often, at most how dear) -> visits (closed loops) -> fit (a StoreModel, with how sure it is)
+//! plan (what, how often, at most how dear) -> visits (closed loops) -> fit (a StoreModel, with how sure it is) -> settle (it answers the same)
 //! ```
 //!
 //! Round by round, every cell in a random order; in the first round the concurrencies are climbed from below, and a
@@ -11,9 +11,11 @@
 pub mod fit;
 pub mod learn;
 pub mod plan;
+pub mod settle;
 pub mod visit;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -22,7 +24,7 @@ use s3b_engine::clock;
 use s3b_scenarios::random::Random;
 
 use self::plan::{HUGE, MEDIUM, Plan, Planned, SMALL};
-use self::visit::{Ground, Visit};
+use self::visit::{Asked, Ground, Visit};
 use crate::interrupt::Interrupt;
 use crate::model::Operation;
 use crate::place::Place;
@@ -57,7 +59,7 @@ pub struct Findings {
 
 struct Prober<'a> {
     place: &'a Place,
-    ground: Ground,
+    ground: Arc<Ground>,
     bounds: &'a Bounds,
     interrupt: &'a Interrupt,
     fills: BTreeMap<u64, u64>,
@@ -78,6 +80,7 @@ pub async fn probe(place: &Place, plan: &Plan, bounds: &Bounds, interrupt: &Inte
     let mut body = vec![0; HUGE as usize];
     body.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&random.bits().to_le_bytes()));
     let ground = Ground { backend: place.objects(), prefix: format!("{}probe-", place.prefix()), body: body.into() };
+    let ground = Arc::new(ground);
     let mut prober = Prober {
         place,
         ground,
@@ -167,7 +170,8 @@ impl Prober<'_> {
         }
         let fills = self.fills.get(&cell.size.max(SMALL)).copied().unwrap_or(1);
         let deadline = clock::now() + at_most;
-        let visit = self.ground.visit(cell, numbers, fills, &keys, deadline, self.interrupt).await;
+        let asked = Asked { cell: cell.clone(), numbers, fills, keys, deadline };
+        let visit = self.ground.visit(asked, self.interrupt).await;
         if climbing {
             self.judge(cell, &visit);
         }

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
 use s3b_engine::clock::{self, Instant};
 use s3b_engine::error::{Error, Result};
 use s3b_engine::object::{GetIf, Got, ObjectBackend, ObjectHeaders, PutIf};
+use tokio::sync::mpsc;
 
 use super::plan::{HUGE, Planned};
 use crate::interrupt::Interrupt;
@@ -21,6 +22,19 @@ pub struct Ground {
     pub prefix: String,
     /// Bodies are parts of it; incompressible, so that nothing on the way makes them shorter.
     pub body: Bytes,
+}
+
+/// What a visit asks for.
+pub struct Asked {
+    pub cell: Planned,
+    /// Of the requests: no two in flight put the same key.
+    pub numbers: Range<u64>,
+    /// Objects of the cell's size that were put in place.
+    pub fills: u64,
+    /// For deletes: present ones, each asked once.
+    pub keys: Vec<String>,
+    /// No request begins after it.
+    pub deadline: Instant,
 }
 
 /// What a visit found.
@@ -52,18 +66,19 @@ impl Ground {
         self.backend.put(key, ObjectHeaders::default(), body, PutIf::Always).await.map(drop)
     }
 
-    /// One request. Answers the bytes of its body, or the keys of its page. `keys` are for deletes: present ones, each asked once.
-    async fn ask(&self, cell: &Planned, number: u64, fills: u64, keys: &[String]) -> Result<u64> {
+    /// One request. Answers the bytes of its body, or the keys of its page.
+    async fn ask(&self, asked: &Asked, number: u64) -> Result<u64> {
+        let Asked { cell, fills, keys, .. } = asked;
         match cell.operation {
             Operation::Get => {
-                let key = self.filled(cell.size, number % fills.max(1));
+                let key = self.filled(cell.size, number % fills.max(&1));
                 match self.backend.get(&key, GetIf::Always, cell.size as usize).await? {
                     Got::Object(object) => Ok(object.body.len() as u64),
                     _ => Err(Error::failed(format!("{key} was put and is not there"))),
                 }
             }
             Operation::Head => {
-                let key = self.filled(super::plan::SMALL, number % fills.max(1));
+                let key = self.filled(super::plan::SMALL, number % fills.max(&1));
                 self.backend.head(&key).await.map(|_| 0)
             }
             Operation::Put => {
@@ -83,28 +98,33 @@ impl Ground {
         }
     }
 
-    /// `numbers` name the requests: no two in flight put the same key. No request begins after `deadline`.
-    pub async fn visit(
-        &self,
-        cell: &Planned,
-        numbers: Range<u64>,
-        fills: u64,
-        keys: &[String],
-        deadline: Instant,
-        interrupt: &Interrupt,
-    ) -> Visit {
+    /// A closed loop: each caller is a task of its own, as the engine's are. What a shared one did for the others would be
+    /// taken for the store's time.
+    pub async fn visit(self: &Arc<Self>, asked: Asked, interrupt: &Interrupt) -> Visit {
         let begin = clock::now();
-        let mut visit = Visit::default();
-        let requests = stream::iter(numbers)
-            .take_while(|_| std::future::ready(clock::now() < deadline && !interrupt.is_asked()))
-            .map(|number| async move {
-                let start = clock::now();
-                let answer = self.ask(cell, number, fills, keys).await;
-                (answer, start.elapsed())
+        let asked = Arc::new(asked);
+        let next = Arc::new(AtomicU64::new(asked.numbers.start));
+        let (tell, mut told) = mpsc::unbounded_channel();
+        for _ in 0..asked.cell.concurrency {
+            let (ground, asked, next, tell) = (self.clone(), asked.clone(), next.clone(), tell.clone());
+            let interrupt = interrupt.clone();
+            tokio::spawn(async move {
+                while clock::now() < asked.deadline && !interrupt.is_asked() {
+                    let number = next.fetch_add(1, Relaxed);
+                    if number >= asked.numbers.end {
+                        return;
+                    }
+                    let start = clock::now();
+                    let answer = ground.ask(&asked, number).await;
+                    // The receiver lives until the last of us is gone.
+                    let _ = tell.send((answer, start.elapsed()));
+                }
             });
-        let mut answers = std::pin::pin!(requests.buffer_unordered(cell.concurrency as usize));
-        while let Some((answer, took)) = answers.next().await {
-            visit.count(answer, took, cell.warm_up());
+        }
+        drop(tell);
+        let mut visit = Visit::default();
+        while let Some((answer, took)) = told.recv().await {
+            visit.count(answer, took, asked.cell.warm_up());
         }
         visit.took_s = begin.elapsed().as_secs_f64();
         visit

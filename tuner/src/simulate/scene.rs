@@ -18,7 +18,7 @@ use s3b_engine::wrap::{Counting, Counts};
 use secrecy::SecretString;
 
 use super::client::{Client, HashTime};
-use super::dilation::{DILATION, stretched_settings};
+use super::dilation::{DILATION, stretched, stretched_settings};
 use super::ledger::{HostSide, Observed};
 use super::{Job, Start};
 use crate::left_out::of_a_run;
@@ -84,6 +84,9 @@ impl Scene {
                 volume.read(offset + at, (len - at).min(PIECE) as usize).await?;
             }
         }
+        if !start.resident.is_empty() {
+            self.settle().await;
+        }
         for (offset, len) in &start.dirty {
             for at in (0..*len).step_by(PIECE as usize) {
                 volume.write_weight(offset + at, (len - at).min(PIECE), weight).await?;
@@ -95,6 +98,23 @@ impl Scene {
     /// Returns when nothing is left to do at this instant: only then does the clock move on.
     async fn idle(&self) {
         clock::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Returns when the store is asked for nothing any more: what reading made the engine read ahead belongs to no
+    /// operation. An engine that never rests is not waited for.
+    async fn settle(&self) {
+        // Longer than a wake-up.
+        const LOOK: Duration = Duration::from_millis(3);
+        const QUIET_LOOKS: u32 = 3;
+        const MOST_LOOKS: u32 = 1000;
+        let mut quiet = 0;
+        for _ in 0..MOST_LOOKS {
+            quiet = if self.counts.in_flight() == 0 { quiet + 1 } else { 0 };
+            if quiet == QUIET_LOOKS {
+                return;
+            }
+            clock::sleep(stretched(LOOK)).await;
+        }
     }
 
     /// Requests, and the cache file's disk, take the model's time from now on.
@@ -221,6 +241,7 @@ fn modelled_cpu(rates: &CpuRates) -> Cpu {
         Work::Encrypt(_) | Work::Decrypt(_) => rates.aes_256_bytes_per_s,
         Work::Request => 1e6 / rates.request_us,
         Work::Carry => rates.body_bytes_per_s,
+        Work::WakeUp => 1e6 / rates.wake_up_us,
     };
     Cpu::modelled(Box::new(rate), cores, DILATION)
 }
