@@ -80,16 +80,10 @@ impl ModelledDisk {
 
     fn has_read(&self, state: &mut State, bytes: u64) {
         if state.timed {
-            let moved = later(&mut state.read_at, transfer(bytes, self.times.read_bytes_per_s));
+            let moved = later(&mut state.read_at, clock::transfer(bytes as f64, self.times.read_bytes_per_s));
             state.done_at = Some(moved + self.times.read);
         }
     }
-}
-
-fn transfer(bytes: u64, bytes_per_s: f64) -> Duration {
-    /// A year is as good as never, and no clock overflows.
-    const NEVER_S: f64 = 3e7;
-    Duration::from_secs_f64((bytes as f64 / bytes_per_s.max(f64::MIN_POSITIVE)).min(NEVER_S))
 }
 
 /// One thing after the other.
@@ -142,7 +136,7 @@ impl CacheDisk for ModelledDisk {
         state.syncs += 1;
         let bytes = std::mem::take(&mut state.unsynced);
         if state.timed {
-            let time = self.times.sync + transfer(bytes, self.times.write_bytes_per_s);
+            let time = self.times.sync + clock::transfer(bytes as f64, self.times.write_bytes_per_s);
             state.done_at = Some(later(&mut state.synced_at, time));
         }
         Ok(())
