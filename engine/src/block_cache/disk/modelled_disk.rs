@@ -81,8 +81,14 @@ impl ModelledDisk {
     fn has_read(&self, state: &mut State, bytes: u64) {
         if state.timed {
             let moved = later(&mut state.read_at, clock::transfer(bytes as f64, self.times.read_bytes_per_s));
-            state.done_at = Some(moved + self.times.read);
+            state.done(moved + self.times.read);
         }
+    }
+}
+
+impl State {
+    fn done(&mut self, at: Instant) {
+        self.done_at = self.done_at.max(Some(at));
     }
 }
 
@@ -137,7 +143,8 @@ impl CacheDisk for ModelledDisk {
         let bytes = std::mem::take(&mut state.unsynced);
         if state.timed {
             let time = self.times.sync + clock::transfer(bytes as f64, self.times.write_bytes_per_s);
-            state.done_at = Some(later(&mut state.synced_at, time));
+            let done = later(&mut state.synced_at, time);
+            state.done(done);
         }
         Ok(())
     }
@@ -226,5 +233,11 @@ mod tests {
         assert_eq!(done(), Some(3));
         disk.read_cells(0, &mut [0; 4]).unwrap();
         assert_eq!(done(), Some(5), "transfers take turns, waiting does not");
+        disk.sync().unwrap();
+        disk.read_cells(0, &mut [0; 4]).unwrap();
+        assert_eq!(done(), Some(17), "who called both waits for the later");
+        disk.read_cells(0, &mut [0; 40]).unwrap();
+        disk.sync().unwrap();
+        assert_eq!(done(), Some(27), "whichever came first");
     }
 }
