@@ -541,7 +541,7 @@ fn no_copy_under_the_lock_is_larger_than_its_limit() {
         }
     };
     let stored = copied(&core);
-    assert_eq!(stored, u64::from(big), "the rest of a zero block is cleared, and a store shares the buffer");
+    assert_eq!(stored, big, "the rest of a zero block is cleared, and a store shares the buffer");
     for i in 0..64 {
         core.write(piece(i * 8192, 8192), Source::Bytes(&[2; 8192]), access).unwrap();
     }
