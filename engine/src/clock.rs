@@ -21,6 +21,14 @@ pub fn wall() -> SystemTime {
 /// which may be slowed a thousandfold, ever waits for so long.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1 << 26);
 
+/// As good as never, a year or so, and short enough that no clock overflows.
+pub const NEVER: Duration = Duration::from_secs(30_000_000);
+
+/// How long `amount` takes at `per_s` a second, at most [`NEVER`].
+pub fn transfer(amount: f64, per_s: f64) -> Duration {
+    Duration::from_secs_f64((amount / per_s.max(f64::MIN_POSITIVE)).min(NEVER.as_secs_f64()))
+}
+
 pub async fn sleep(pause: Duration) {
     match now().checked_add(pause) {
         Some(deadline) => sleep_until(deadline).await,

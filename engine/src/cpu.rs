@@ -127,8 +127,8 @@ impl Cpu {
             return Some(since);
         }
         let mut cores = model.cores.lock();
-        take_on(&mut cores.free_at, clock::now(), time * model.dilation);
-        Some(take_on(&mut cores.short_free_at, since, time * model.dilation))
+        take_on(&mut cores.free_at, clock::now(), time);
+        Some(take_on(&mut cores.short_free_at, since, time))
     }
 
     /// Runs `work` that waits for a local disk.
@@ -145,16 +145,21 @@ impl Cpu {
 }
 
 impl Modelled {
+    /// On the clock.
     fn time(&self, work: Work, bytes: usize) -> Duration {
         let rate = (self.rates)(work);
-        if rate > 0.0 { Duration::from_secs_f64(bytes as f64 / rate) } else { Duration::ZERO }
+        if rate > 0.0 {
+            clock::transfer(bytes as f64, rate).saturating_mul(self.dilation).min(clock::NEVER)
+        } else {
+            Duration::ZERO
+        }
     }
 
     async fn pass(&self, time: Duration) {
         if time.is_zero() {
             return;
         }
-        let end = take_on(&mut self.cores.lock().free_at, clock::now(), time * self.dilation);
+        let end = take_on(&mut self.cores.lock().free_at, clock::now(), time);
         clock::sleep_until(end).await;
     }
 }
@@ -194,6 +199,15 @@ mod tests {
         assert_eq!([a, b, c, d], [(300, 30_000), (100, 10_000), (100, 20_000), (200, 40_000)]);
         cpu.charge(Work::Carry, 1 << 30).await;
         assert_eq!(start.elapsed().as_millis(), 40_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_absurd_rate_takes_as_good_as_for_ever() {
+        let cpu = Cpu::modelled(Box::new(|_| 1e-14), 1, 1000);
+        let start = clock::now();
+        cpu.charge(Work::Md5, 1 << 20).await;
+        assert_eq!(start.elapsed(), clock::NEVER);
+        assert_eq!(cpu.interleave(start, [(Work::Request, 1), (Work::Carry, 1)]), Some(start + 2 * clock::NEVER));
     }
 
     #[tokio::test(start_paused = true)]

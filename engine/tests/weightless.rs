@@ -525,3 +525,21 @@ fn what_a_weightless_volume_cannot_do_is_refused() {
         real.close().await.unwrap();
     });
 }
+
+/// No hit can answer more than the page that all answers are parts of: it is left to `read` before anything is counted.
+#[test]
+fn a_read_longer_than_the_page_counts_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let volume = VolumeSettings { size: Some(1 << 30), block_size: Some(1 << 20), ..VolumeSettings::default() };
+        let settings = Settings { location: Location::Memory, volume, ..Settings::default() };
+        let payload = Payload::Weightless;
+        let parts = Parts { backend: None, cpu: Cpu::inline(), payload, password: None, access_key: None };
+        let stack = Stack::open(&settings, parts).await.unwrap();
+        let (len, mut scratch) = (257 << 20, Vec::new());
+        assert!(stack.volume().try_read(0, len, &mut scratch).is_none());
+        assert_eq!(stack.volume().read(0, len).await.unwrap().len(), len);
+        assert_eq!(stack.stats().block_cache.zero_reads.get(), 257);
+        stack.close().await.unwrap();
+    });
+}

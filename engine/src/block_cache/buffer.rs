@@ -19,7 +19,7 @@ pub(crate) struct Form {
 /// buffer can be written.
 #[derive(Clone)]
 pub(crate) enum Buffer {
-    /// Real blocks of the sizes that have slabs.
+    /// Real blocks of the sizes that have slabs, unless the kernel refused one.
     Slot(Slot),
     Heap(Arc<[u8]>, Payload),
 }
@@ -68,10 +68,7 @@ impl Form {
 
 impl Buffer {
     pub(crate) fn private_copy(&self) -> Self {
-        match self {
-            Self::Slot(slot) => Self::Slot(slot.private_copy()),
-            Self::Heap(cells, payload) => Self::Heap((**cells).into(), *payload),
-        }
+        Form { block_size: self.len() as u32, payload: self.payload() }.holding(self.as_ref())
     }
 
     /// Bytes that it stands for.

@@ -88,21 +88,24 @@ impl Content {
     pub(crate) fn known(&self, range: Range<usize>) -> Known {
         match self.base {
             Base::Zero | Base::Memory(_) => Known::Yes,
-            Base::Absent | Base::File => {
-                let covered = self.overlay.as_ref().is_some_and(|overlay| overlay.mask.contains_all(touched(&range)));
-                match self.base {
-                    _ if covered => Known::Yes,
-                    Base::File => Known::InFile,
-                    _ => Known::No,
-                }
-            }
+            Base::Absent | Base::File => match self.base {
+                _ if self.is_overlaid(&range) => Known::Yes,
+                Base::File => Known::InFile,
+                _ => Known::No,
+            },
         }
+    }
+
+    /// Whether the overlay has all of it.
+    fn is_overlaid(&self, range: &Range<usize>) -> bool {
+        self.overlay.as_ref().is_some_and(|overlay| overlay.mask.contains_all(touched(range)))
     }
 
     /// Copies the cells of known bytes into `out`. Bytes that are not [`Known::Yes`] must not be asked for.
     pub(crate) fn copy_out(&self, range: Range<usize>, out: &mut [u8]) {
         debug_assert_eq!(self.known(range.clone()), Known::Yes);
         match &self.base {
+            _ if self.is_overlaid(&range) => {}
             Base::Memory(buffer) => out.copy_from_slice(buffer.cells(range.clone())),
             Base::Zero => out.fill(0),
             Base::Absent | Base::File => {}
@@ -133,17 +136,15 @@ impl Content {
         debug_assert!(self.can_write(&range) && range.len() <= COPY_LIMIT);
         let overlaid = self.overlay.as_ref().is_some_and(|overlay| !overlay.mask.contains_none(touched(&range)));
         if !overlaid {
-            if matches!(self.base, Base::Zero) {
-                if source.is_zeros() {
-                    return 0;
+            match &mut self.base {
+                Base::Zero if source.is_zeros() => return 0,
+                Base::Memory(buffer) => {
+                    if let Some(all) = buffer.get_mut() {
+                        form.payload.put(all, range.clone(), source);
+                        return range.len();
+                    }
                 }
-                self.base = Base::Memory(form.zeroed());
-            }
-            if let Base::Memory(buffer) = &mut self.base
-                && let Some(all) = buffer.get_mut()
-            {
-                form.payload.put(all, range.clone(), source);
-                return range.len();
+                _ => {}
             }
         }
         self.write_overlay(form, range, source)
@@ -168,31 +169,24 @@ impl Content {
         }
         form.payload.put(overlay.cells(), range.clone(), source);
         overlay.mask.insert(touched(&range));
-        if overlay.mask.is_full()
-            && let Some(overlay) = self.overlay.take()
-        {
-            self.base = Base::Memory(overlay.buffer);
-        }
+        self.promote_overlay();
         copied
     }
 
-    /// Moves up to [`COPY_LIMIT`] bytes of the overlay into the base. Answers the bytes copied too.
+    /// Moves up to [`COPY_LIMIT`] bytes of the overlay into the base, or zeros of the base into the overlay. Answers the
+    /// bytes copied too.
     pub(crate) fn fold(&mut self, form: Form) -> (Fold, usize) {
         let outcome = match (&self.base, &self.overlay) {
             (Base::Absent, _) => Some(Fold::Incomplete),
             (Base::File, _) => Some(Fold::InFile),
             (_, None) => Some(Fold::Done),
-            (Base::Zero, Some(_)) => {
-                self.base = Base::Memory(form.zeroed());
-                None
-            }
-            (Base::Memory(_), Some(_)) => None,
+            (Base::Zero | Base::Memory(_), Some(_)) => None,
         };
         if let Some(outcome) = outcome {
             return (outcome, 0);
         }
         let (Base::Memory(base), Some(overlay)) = (&mut self.base, &mut self.overlay) else {
-            return (Fold::Done, 0);
+            return self.fold_zeros(form);
         };
         let Some(cells) = base.get_mut() else {
             return (Fold::Shared(base.clone()), 0);
@@ -211,6 +205,36 @@ impl Content {
             return (Fold::Done, copied);
         }
         (Fold::More, copied)
+    }
+
+    /// Clears a piece of what an overlay over zeros leaves out; once it has all, it is the base.
+    fn fold_zeros(&mut self, form: Form) -> (Fold, usize) {
+        let Some(overlay) = &mut self.overlay else {
+            return (Fold::Done, 0);
+        };
+        let (mut copied, mut from) = (0, 0);
+        while copied < COPY_LIMIT
+            && let Some(gap) = overlay.mask.next_gap(from, ((COPY_LIMIT - copied) as u32) / SECTOR)
+        {
+            let at = gap.start as usize * SECTOR as usize..gap.end as usize * SECTOR as usize;
+            copied += at.len();
+            overlay.cells()[form.payload.cells(at)].fill(0);
+            from = gap.end;
+            overlay.mask.insert(gap);
+        }
+        if !self.promote_overlay() {
+            return (Fold::More, copied);
+        }
+        (Fold::Done, copied)
+    }
+
+    /// An overlay that has every sector becomes the base.
+    fn promote_overlay(&mut self) -> bool {
+        let Some(overlay) = self.overlay.take_if(|overlay| overlay.mask.is_full()) else {
+            return false;
+        };
+        self.base = Base::Memory(overlay.buffer);
+        true
     }
 
     /// Puts a fetched base under whatever was written meanwhile. A base that is there already stays.
@@ -280,6 +304,52 @@ mod tests {
 
     const SIZE: u32 = 4096;
     const FORM: Form = Form { block_size: SIZE, payload: Payload::Real };
+
+    /// Slots that are taken next hold this, and not what a test would let pass.
+    fn poison(form: Form) {
+        let poisoned = vec![0xee; form.payload.cell_count(form.block_size as usize)];
+        drop([(); 4].map(|()| form.holding(&poisoned)));
+    }
+
+    /// Nothing is cleared beyond a step's limit, and nothing of the slots' last users shows.
+    #[test]
+    fn a_block_of_zeros_is_written_and_folded_piece_by_piece() {
+        const SIZE: usize = 256 << 10;
+        for payload in [Payload::Real, Payload::Weightless] {
+            let form = Form { block_size: SIZE as u32, payload };
+            for seed in 0..60 {
+                let mut random = SmallRng::seed_from_u64(seed);
+                poison(form);
+                let mut content = Content::new(Base::Zero);
+                let mut plain = vec![0; payload.cell_count(SIZE)];
+                let mut copied = 0;
+                for step in 0..40 {
+                    let len = random.random_range(1..=if step % 8 == 0 { COPY_LIMIT } else { 2048 });
+                    let start = random.random_range(0..SIZE - len);
+                    let bytes: Vec<u8> = (0..len).map(|_| random.random()).collect();
+                    let source = if random.random_bool(0.2) { Source::Zeros } else { payload.source(&bytes) };
+                    let most = len + 2 * SECTOR as usize;
+                    assert!(content.write(form, start..start + len, source) <= most, "a write costs what it writes");
+                    payload.put(&mut plain, start..start + len, source);
+                    if random.random_bool(0.1) {
+                        let (_, piece) = content.fold(form);
+                        assert!(piece <= COPY_LIMIT);
+                        copied += piece;
+                    }
+                    let mut got = vec![1; plain.len()];
+                    content.copy_out(0..SIZE, &mut got);
+                    assert!(got == plain, "{payload:?}, seed {seed}, step {step}");
+                }
+                while let (Fold::More, piece) = content.fold(form) {
+                    assert!((1..=COPY_LIMIT).contains(&piece));
+                    copied += piece;
+                }
+                let Base::Memory(base) = &content.base else { panic!("something was written") };
+                assert!(base.as_ref() == plain && content.overlay.is_none(), "{payload:?}, seed {seed}");
+                assert!(copied > 0 && copied < SIZE, "what was not written was cleared, once: {copied}");
+            }
+        }
+    }
 
     /// Random writes, folds, holds and merges agree with a plain array in which unknown bytes are `None`.
     #[test]

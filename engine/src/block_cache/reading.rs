@@ -35,6 +35,11 @@ impl BlockCache {
             }
         }
         let payload = self.payload();
+        let page = match payload {
+            Payload::Real => None,
+            // Longer than the page: `read` answers, and does what is to be done once.
+            Payload::Weightless => Some(shared_page(len)?),
+        };
         let (start, rounded) = payload.round(offset, len);
         let cells = payload.cell_count(rounded);
         if scratch.len() < cells + ALIGNMENT {
@@ -45,13 +50,8 @@ impl BlockCache {
         if !self.copy_pieces(start, rounded, out) {
             return None;
         }
-        let bytes = match payload {
-            Payload::Real => out,
-            // Longer than the page: answered by `read`.
-            Payload::Weightless => shared_page(len)?,
-        };
         self.shared.stats.block_cache.read_hits.increment();
-        Some(Ok(HitBytes::Copied(bytes)))
+        Some(Ok(HitBytes::Copied(page.unwrap_or(out))))
     }
 
     pub async fn read(&self, offset: u64, len: usize) -> Result<Bytes> {

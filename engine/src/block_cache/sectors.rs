@@ -80,6 +80,13 @@ impl SectorMask {
         Some(start..end.min(start + limit))
     }
 
+    /// The first run of sectors at or after `from` that are not set, at most `limit` long.
+    pub fn next_gap(&self, from: u32, limit: u32) -> Option<Range<u32>> {
+        let start = self.next_with(from, false)?;
+        let end = self.next_with(start, true).unwrap_or(self.sectors);
+        Some(start..end.min(start + limit))
+    }
+
     fn next_with(&self, from: u32, set: bool) -> Option<u32> {
         if from >= self.sectors {
             return None;
@@ -145,6 +152,13 @@ mod tests {
                     from = run.end;
                 }
                 assert_eq!(seen, plain);
+                from = 0;
+                while let Some(gap) = mask.next_gap(from, 5) {
+                    assert!(gap.len() <= 5 && !seen[gap.start as usize..gap.end as usize].contains(&true));
+                    seen[gap.start as usize..gap.end as usize].fill(true);
+                    from = gap.end;
+                }
+                assert!(!seen.contains(&false));
                 assert_eq!(SectorMask::from_words(sectors * SECTOR, mask.words()), Some(mask.clone()));
             }
         }

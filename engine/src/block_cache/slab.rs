@@ -4,9 +4,9 @@
 //! counted like an `Arc`: clones share it, only an unshared one can be written, the last handle gives it back, on
 //! whatever thread. Counts stand in a side table of the chunk, so that slots waste nothing and stay aligned. There is
 //! one slab per size for the whole process, as in an allocator: a handle needs nobody to be alive. Never clears what it
-//! was not asked to clear, never holds its lock while it copies or unmaps.
+//! was not asked to clear, never holds its lock while it copies, clears or gives a chunk back to the kernel. Never ends
+//! the process for want of memory: it answers `None`, and who asked goes to the allocator.
 
-use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering, fence};
 
@@ -80,7 +80,7 @@ unsafe impl Sync for Slot {}
 unsafe impl Send for Chunk {}
 
 impl Slot {
-    /// `None` for sizes that have no slab.
+    /// `None` for sizes that have no slab, and when the kernel has no room for one more chunk. So are the others.
     pub(crate) fn zeroed(len: usize) -> Option<Self> {
         let (mut slot, fresh) = Self::take(len)?;
         if !fresh {
@@ -100,15 +100,11 @@ impl Slot {
         Some(slot)
     }
 
-    pub(crate) fn private_copy(&self) -> Self {
-        Self::copy_of(self).expect("there is a slab of this size")
-    }
-
     /// Says too whether it is fresh, and so zero.
     fn take(len: usize) -> Option<(Self, bool)> {
         let shift = len.is_power_of_two().then(|| len.trailing_zeros())?;
         let slab = SLABS.get(shift.checked_sub(SMALLEST)? as usize)?;
-        Some(slab.lock().take(shift as u8))
+        slab.lock().take(shift as u8, map)
     }
 
     fn record(&self) -> &Record {
@@ -181,10 +177,11 @@ impl Slab {
         Self { chunks: Vec::new(), vacant: Vec::new(), open: Vec::new(), spare: None }
     }
 
-    fn take(&mut self, shift: u8) -> (Slot, bool) {
+    /// `map` as [`map`]: only tests take another.
+    fn take(&mut self, shift: u8, map: impl FnOnce(usize) -> Option<NonNull<u8>>) -> Option<(Slot, bool)> {
         let id = match self.open.last() {
             Some(&id) => id,
-            None => self.add(shift),
+            None => self.add(shift, map(chunk_len(shift))?),
         };
         if self.spare == Some(id) {
             self.spare = None;
@@ -194,16 +191,16 @@ impl Slab {
         if chunk.is_full() {
             self.open.pop();
         }
-        taken
+        Some(taken)
     }
 
     /// Adds an open chunk.
-    fn add(&mut self, shift: u8) -> u32 {
+    fn add(&mut self, shift: u8, bytes: NonNull<u8>) -> u32 {
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.chunks.push(None);
             self.chunks.len() as u32 - 1
         });
-        self.chunks[id as usize] = Some(Chunk::new(shift, id));
+        self.chunks[id as usize] = Some(Chunk::new(shift, id, bytes));
         self.set_open(id);
         id
     }
@@ -247,12 +244,13 @@ impl Slab {
 }
 
 impl Chunk {
-    fn new(shift: u8, id: u32) -> Self {
+    /// `bytes`: its mapping, all of it untouched.
+    fn new(shift: u8, id: u32, bytes: NonNull<u8>) -> Self {
         let records: Box<[Record]> = (0..slots(shift) as u16)
             .map(|index| Record { handles: AtomicU32::new(0), chunk: id, index, next: AtomicU16::new(NONE), shift })
             .collect();
         let records = NonNull::from(Box::leak(records)).cast();
-        Self { bytes: map(chunk_len(shift)), records, used: 0, carved: 0, touched: 0, free: NONE, place: 0, shift }
+        Self { bytes, records, used: 0, carved: 0, touched: 0, free: NONE, place: 0, shift }
     }
 
     fn is_full(&self) -> bool {
@@ -323,34 +321,60 @@ fn chunk_len(shift: u8) -> usize {
     slots(shift) << shift
 }
 
-/// Zeros from the kernel, aligned to huge pages and asking for them. Memory is committed when it is touched.
-fn map(len: usize) -> NonNull<u8> {
-    let whole = len + HUGE_PAGE;
-    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping, wherever the kernel likes.
-    let start = unsafe { libc::mmap(null_mut(), whole, protection, flags, -1, 0) };
-    if start == libc::MAP_FAILED {
-        handle_alloc_error(Layout::from_size_align(len, HUGE_PAGE).expect("a chunk is no longer than 64 MiB"));
+/// Zeros from the kernel, aligned to huge pages and asking for them. Memory is committed when it is touched. `None` when
+/// the kernel refuses.
+fn map(len: usize) -> Option<NonNull<u8>> {
+    let bytes = map_aligned(len)?;
+    // A refusal only costs speed.
+    // SAFETY: the mapping that was just made; the advice changes no content.
+    unsafe { libc::madvise(bytes.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
+    Some(bytes)
+}
+
+/// The kernel merges neighbours into one area, of which a process may have 65530 by default, and likes to put a mapping
+/// right below the last one. So what is aligned already is kept; what is not is mostly a hole that does not fit.
+fn map_aligned(len: usize) -> Option<NonNull<u8>> {
+    let found = map_anywhere(len)?;
+    if found.as_ptr().addr().is_multiple_of(HUGE_PAGE) {
+        return Some(found);
     }
-    let before = start.align_offset(HUGE_PAGE);
-    let bytes: *mut u8 = start.cast::<u8>().wrapping_add(before);
+    // SAFETY: the whole mapping, which nobody has seen.
+    unsafe { unmap(found.as_ptr(), len) };
+    map_and_trim(len)
+}
+
+/// The last aligned part of a longer mapping: the one that touches what lies above, where that is aligned.
+fn map_and_trim(len: usize) -> Option<NonNull<u8>> {
+    let whole = len + HUGE_PAGE;
+    let start = map_anywhere(whole)?.as_ptr();
+    let after = (start.addr() + whole) % HUGE_PAGE;
+    let before = whole - len - after;
+    let bytes = start.wrapping_add(before);
     // SAFETY: what is left over on both sides of the aligned part belongs to the mapping above and is not used.
     unsafe {
-        unmap(start.cast(), before);
-        unmap(bytes.wrapping_add(len), whole - before - len);
+        unmap(start, before);
+        unmap(bytes.wrapping_add(len), after);
     }
-    // A refusal only costs speed.
-    // SAFETY: the part that is left; the advice changes no content.
-    unsafe { libc::madvise(bytes.cast(), len, libc::MADV_HUGEPAGE) };
-    NonNull::new(bytes).expect("the kernel maps nothing at address 0")
+    NonNull::new(bytes)
+}
+
+fn map_anywhere(len: usize) -> Option<NonNull<u8>> {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping, wherever the kernel likes.
+    let start = unsafe { libc::mmap(null_mut(), len, protection, flags, -1, 0) };
+    // The kernel maps nothing at address 0.
+    if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
 }
 
 /// # Safety
 /// The range is mapped, in whole pages, and nobody uses it.
 unsafe fn unmap(start: *mut u8, len: usize) {
-    if len > 0 {
-        // SAFETY: by the caller. It fails only when the kernel has no room for one more mapping; then it stays.
-        unsafe { libc::munmap(start.cast(), len) };
+    // SAFETY: by the caller. It fails only when the kernel has no room for one more area; then the addresses stay, and
+    // their memory goes all the same.
+    unsafe {
+        if len > 0 && libc::munmap(start.cast(), len) != 0 {
+            libc::madvise(start.cast(), len, libc::MADV_DONTNEED);
+        }
     }
 }
 
@@ -393,7 +417,7 @@ mod tests {
     #[test]
     fn only_the_only_handle_writes() {
         let mut slot = Slot::copy_of(&[7; 8192]).unwrap();
-        let copy = slot.private_copy();
+        let copy = Slot::copy_of(&slot).unwrap();
         let mut other = slot.clone();
         assert!(slot.is_same(&other) && !slot.is_same(&copy) && !slot.is_unshared());
         assert!(slot.get_mut().is_none() && other.get_mut().is_none());
@@ -407,7 +431,7 @@ mod tests {
     fn slots_are_used_again_and_all_empty_chunks_but_one_unmapped() {
         let mut slab = Slab::new();
         let take = |slab: &mut Slab| {
-            let (slot, fresh) = slab.take(16);
+            let (slot, fresh) = slab.take(16, map).unwrap();
             // Dropped, it would go to the slab of the process.
             let slot = std::mem::ManuallyDrop::new(slot);
             ((slot.record().chunk, slot.record().index), fresh, slot.bytes)
@@ -435,6 +459,56 @@ mod tests {
         assert_eq!((full[30], full[61]), ((0, 0), (0, 31)), "the vacant number is taken again");
         for (chunk, index) in (0..2).flat_map(|chunk| (0..32).map(move |index| (chunk, index))) {
             assert_eq!(slab.give_back(chunk, index).is_some(), (chunk, index) == (1, 31));
+        }
+    }
+
+    #[test]
+    fn a_refusing_kernel_costs_a_slab_nothing() {
+        let mut slab = Slab::new();
+        let refuse: fn(usize) -> Option<NonNull<u8>> = |_| None;
+        let take = |slab: &mut Slab, map: fn(usize) -> Option<NonNull<u8>>| {
+            // Dropped, it would go to the slab of the process.
+            slab.take(23, map).map(std::mem::ManuallyDrop::new)
+        };
+        assert!(take(&mut slab, refuse).is_none() && slab.chunks.is_empty() && slab.open.is_empty());
+        assert!(take(&mut slab, map).is_some());
+        for index in 1..FEWEST_SLOTS {
+            assert!(take(&mut slab, refuse).is_some(), "slot {index} of the chunk that is there");
+        }
+        assert!(take(&mut slab, refuse).is_none());
+        assert_eq!((slab.chunks.len(), slab.open.len()), (1, 0));
+        assert!(take(&mut slab, map).is_some());
+        for (chunk, index) in [(1, 0)].into_iter().chain((0..FEWEST_SLOTS as u16).map(|index| (0, index))) {
+            drop(slab.give_back(chunk, index));
+        }
+        assert_eq!((slab.vacant.as_slice(), slab.spare), (&[0][..], Some(1)));
+        for _ in 0..FEWEST_SLOTS {
+            assert!(take(&mut slab, map).is_some());
+        }
+        assert!(take(&mut slab, refuse).is_none());
+        assert_eq!(slab.vacant, [0], "the number stays to be taken");
+        for index in 0..FEWEST_SLOTS as u16 {
+            drop(slab.give_back(1, index));
+        }
+    }
+
+    /// Otherwise a cache of 128 GiB could not be: a process has 65530 areas unless the administrator allows more.
+    #[test]
+    fn neighbouring_chunks_are_one_area_for_the_kernel() {
+        const CHUNKS: usize = 64;
+        for make in [map, map_and_trim] {
+            let chunks: Vec<NonNull<u8>> = (0..CHUNKS).map(|_| make(HUGE_PAGE).unwrap()).collect();
+            assert!(chunks.iter().all(|chunk| chunk.as_ptr().addr().is_multiple_of(HUGE_PAGE)));
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            let areas = maps.lines().map(|line| {
+                let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+                usize::from_str_radix(start, 16).unwrap()..usize::from_str_radix(end, 16).unwrap()
+            });
+            let count = areas.filter(|area| chunks.iter().any(|chunk| area.contains(&chunk.as_ptr().addr()))).count();
+            // Other tests map too meanwhile, and come between.
+            assert!((1..=CHUNKS / 4).contains(&count), "{count} areas for {CHUNKS} chunks");
+            // SAFETY: mapped above, and used by nobody.
+            chunks.iter().for_each(|chunk| unsafe { unmap(chunk.as_ptr(), HUGE_PAGE) });
         }
     }
 

@@ -210,7 +210,7 @@ impl Core {
         let mask = self.entry(index).content.incomplete_mask().cloned();
         let mask = mask.unwrap_or_else(|| SectorMask::empty(form.block_size));
         self.begin_carrying(index);
-        self.file.image = Some(Image { index, mask, buffer: form.zeroed(), copied: 0 });
+        self.file.image = Some(Image { index, mask, buffer: form.arbitrary(), copied: 0 });
     }
 
     /// Copies the next piece; answers the change once the image is whole.
@@ -224,6 +224,8 @@ impl Core {
         if entry.content.is_complete() {
             entry.content.copy_out(piece.clone(), out);
         } else {
+            // The buffer holds anything, and what is unknown goes to the file too.
+            out.fill(0);
             entry.content.copy_overlay(piece.clone(), out);
         }
         self.stats.block_cache.copied_bytes.add(piece.len() as u64);

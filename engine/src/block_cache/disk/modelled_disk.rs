@@ -80,16 +80,16 @@ impl ModelledDisk {
 
     fn has_read(&self, state: &mut State, bytes: u64) {
         if state.timed {
-            let moved = later(&mut state.read_at, transfer(bytes, self.times.read_bytes_per_s));
-            state.done_at = Some(moved + self.times.read);
+            let moved = later(&mut state.read_at, clock::transfer(bytes as f64, self.times.read_bytes_per_s));
+            state.done(moved + self.times.read);
         }
     }
 }
 
-fn transfer(bytes: u64, bytes_per_s: f64) -> Duration {
-    /// A year is as good as never, and no clock overflows.
-    const NEVER_S: f64 = 3e7;
-    Duration::from_secs_f64((bytes as f64 / bytes_per_s.max(f64::MIN_POSITIVE)).min(NEVER_S))
+impl State {
+    fn done(&mut self, at: Instant) {
+        self.done_at = self.done_at.max(Some(at));
+    }
 }
 
 /// One thing after the other.
@@ -142,8 +142,9 @@ impl CacheDisk for ModelledDisk {
         state.syncs += 1;
         let bytes = std::mem::take(&mut state.unsynced);
         if state.timed {
-            let time = self.times.sync + transfer(bytes, self.times.write_bytes_per_s);
-            state.done_at = Some(later(&mut state.synced_at, time));
+            let time = self.times.sync + clock::transfer(bytes as f64, self.times.write_bytes_per_s);
+            let done = later(&mut state.synced_at, time);
+            state.done(done);
         }
         Ok(())
     }
@@ -232,5 +233,11 @@ mod tests {
         assert_eq!(done(), Some(3));
         disk.read_cells(0, &mut [0; 4]).unwrap();
         assert_eq!(done(), Some(5), "transfers take turns, waiting does not");
+        disk.sync().unwrap();
+        disk.read_cells(0, &mut [0; 4]).unwrap();
+        assert_eq!(done(), Some(17), "who called both waits for the later");
+        disk.read_cells(0, &mut [0; 40]).unwrap();
+        disk.sync().unwrap();
+        assert_eq!(done(), Some(27), "whichever came first");
     }
 }
