@@ -1,7 +1,7 @@
 //! The latency proxy that lies beside this repository, for benches: latency per request, bandwidth per connection.
 
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,10 +31,15 @@ pub struct Latproxy {
 }
 
 impl Latproxy {
+    /// Where its source is looked for: beside this repository, not in it.
+    pub fn source() -> PathBuf {
+        workspace_root().join("../shared/tools/latproxy")
+    }
+
     /// Builds it if need be, inside our own target directory, and starts it in front of a local port.
-    /// `None` when its source is not there.
+    /// `None` when [`Latproxy::source`] is not there.
     pub fn start(upstream: u16, latency: Latency) -> Result<Option<Self>> {
-        let source = workspace_root().join("../shared/tools/latproxy");
+        let source = Self::source();
         if !source.join("Cargo.toml").exists() {
             return Ok(None);
         }
@@ -71,7 +76,7 @@ impl Latproxy {
 }
 
 /// Builds a copy, since cargo would write its lock file beside the source.
-fn build(source: &Path) -> Result<std::path::PathBuf> {
+fn build(source: &Path) -> Result<PathBuf> {
     let home = workspace_root().join("target/latproxy");
     let copy = home.join("source");
     std::fs::create_dir_all(copy.join("src"))?;
