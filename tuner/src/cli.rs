@@ -71,3 +71,23 @@ impl Command {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_shows_examples_and_exit_codes() {
+        let mut cli = Cli::command();
+        assert!(cli.get_subcommands().count() >= 16);
+        for command in cli.get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            let example = format!("  s3b-tuner {}", command.get_name());
+            for part in ["Examples:\n", &example, "\nExit code: 0 "] {
+                assert!(help.contains(part), "{part:?} is missing in the help of {}", command.get_name());
+            }
+        }
+    }
+}

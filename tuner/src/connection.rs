@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use s3b_engine::settings::config_file::MOUNT_ONLY;
-use s3b_engine::settings::flags::{Flag, Given, SECRETS, Secrets, ValueKind, engine};
+use s3b_engine::settings::flags::{Effect, Flag, Given, SECRETS, Secrets, ValueKind, engine};
 use s3b_engine::settings::{Location, Settings, check, parse};
 use secrecy::SecretString;
 
@@ -83,6 +83,8 @@ fn argument<T>(flag: &'static Flag<T>) -> Arg {
     arg.value_name(flag.value.placeholder())
         .action(ArgAction::Set)
         .overrides_with(flag.name)
+        // As `s3b mount` does: nobody should be offered what does nothing.
+        .hide(matches!(flag.effect, Effect::Ignored(_)))
         .hide_short_help(secret || !COMMON.contains(&flag.name))
 }
 
@@ -188,6 +190,17 @@ mod tests {
         assert_eq!(settings.s3.region.as_deref(), Some("eu-west-1"));
         assert_eq!((settings.block_cache.threads, settings.block_cache.write_delay), (7, Duration::from_millis(500)));
         assert_eq!((settings.location, &*settings.volume.prefix), (Location::Bucket("bucket".into()), "sub/"));
+    }
+
+    #[test]
+    fn what_is_ignored_is_taken_but_not_offered() {
+        let help = Connection::augment_args(Command::new("test")).render_long_help().to_string();
+        let ignored: Vec<_> = flags().filter(|flag| matches!(flag.effect, Effect::Ignored(_))).collect();
+        assert!(ignored.iter().any(|flag| flag.name == "http11") && help.contains("--http2"), "{help}");
+        for flag in ignored {
+            assert!(!help.contains(&format!("--{}", flag.name)), "{}: {help}", flag.name);
+            resolve(&[&format!("--{}={}", flag.name, flag.example)]).unwrap();
+        }
     }
 
     #[test]

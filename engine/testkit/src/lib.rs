@@ -5,6 +5,7 @@
 
 mod daemon;
 mod fsx;
+mod http;
 mod latproxy;
 mod loop_device;
 mod mount;

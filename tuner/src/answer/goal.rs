@@ -20,13 +20,13 @@ pub const UNFELT_TAIL_MS: f64 = 10.0;
 /// The measure by which configurations are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GoalKind {
-    /// How long operations take: mean and tail of reads, writes and flushes
+    /// How long operations take: mean and tail of reads, writes and flushes; no p99 far beyond twice the default's
     Latency,
     /// How long the workload takes when it runs as fast as it can
     Throughput,
     /// Dollars a month
     Cost,
-    /// Latency and dollars, latency twice as much, and no tail beyond twice the default's
+    /// Latency and dollars, latency twice as much; no p99 far beyond twice the default's
     Balanced,
 }
 

@@ -1,7 +1,9 @@
 //! The guard of tails: a mean over many workloads forgives one of them everything, a person who mounts a disk does not. What
 //! makes a 99th percentile far worse than it is without any flag is not recommended, whatever it saves elsewhere. Pure.
 
-use super::goal::{P99_SAMPLES, UNFELT_TAIL_MS};
+use clap::ValueEnum;
+
+use super::goal::{GoalKind, P99_SAMPLES, UNFELT_TAIL_MS};
 use crate::outcome::{Configuration, Figures, KindFigures};
 
 /// A 99th percentile beyond so many times the default's, and [`UNFELT_TAIL_MS`], is far worse.
@@ -39,11 +41,13 @@ pub fn sentence(configurations: &[Configuration]) -> Option<String> {
     let out = |one: &&Configuration| one.breaks.iter().any(|broken| broken.starts_with(NAME));
     let kept_out = configurations.iter().filter(out).count();
     (kept_out > 0).then(|| {
+        let unguarded = GoalKind::value_variants().iter().filter(|goal| !goal.guards_tails());
+        let unguarded: Vec<String> = unguarded.map(|goal| format!("--goal {}", goal.name())).collect();
         format!(
             "{NAME}: {kept_out} of {} configurations make the p99 of reads, writes or flushes of some workload more than \
-             {TIMES:.0} times the default's (and {UNFELT_TAIL_MS:.0} ms) and are not recommended; --goal cost has no such \
-             guard",
-            configurations.len()
+             {TIMES:.0} times the default's (and {UNFELT_TAIL_MS:.0} ms) and are not recommended; {} have no such guard",
+            configurations.len(),
+            unguarded.join(" and ")
         )
     })
 }
@@ -88,6 +92,8 @@ mod tests {
         ours.measured = tails(&[500.0], 1000);
         ours.breaks.extend(broken_by(&ours, &default, &["oltp"]));
         assert!(ours.breaks[0].contains("500 ms, the default's 10 ms"), "{:?}", ours.breaks);
-        assert!(sentence(&[ours, default]).unwrap().contains("1 of 2 configurations"));
+        let said = sentence(&[ours, default]).unwrap();
+        assert!(said.contains("1 of 2 configurations"), "{said}");
+        assert!(said.ends_with("--goal throughput and --goal cost have no such guard"), "{said}");
     }
 }

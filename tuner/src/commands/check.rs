@@ -57,7 +57,7 @@ pub struct Check {
     /// Most memory for the cache, such as 2g
     #[arg(long, value_name = "SIZE", value_parser = arguments::bytes, help_heading = "Bounds")]
     pub ram: Option<u64>,
-    /// Most dollars a month for requests and transfer
+    /// Most dollars a month for requests, transfer and storage
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, help_heading = "Bounds")]
     pub max_monthly_cost: Option<f64>,
     /// Of the simulation

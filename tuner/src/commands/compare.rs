@@ -17,10 +17,10 @@ use crate::output;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Compare {
-    /// What `sweep --format json` printed before
+    /// What `sweep --save` wrote (or `--format json` printed) before
     #[arg(value_name = "BASE.json")]
     pub base: PathBuf,
-    /// What it prints now
+    /// What the same sweep gives now
     #[arg(value_name = "NEW.json")]
     pub new: PathBuf,
     /// How much a figure may grow
@@ -41,8 +41,12 @@ pub enum CompareFormat {
 
 const EXAMPLES: &str = "\
 Examples:
-  s3b-tuner sweep --seed 1 --format json > new.json
-  s3b-tuner compare base.json new.json --threshold 5%";
+  s3b-tuner sweep --seed 1 --save new.json
+  s3b-tuner compare base.json new.json --threshold 5%
+
+Exit code: 0 nothing worse, 1 a regression,
+  2 too noisy to tell, something could not be compared, or wrong usage,
+  3 not comparable or unreadable.";
 
 /// Reads `5%` or `5` as 0.05.
 fn threshold(text: &str) -> Result<f64, String> {

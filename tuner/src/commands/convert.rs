@@ -47,7 +47,9 @@ const EXAMPLES: &str = "\
 Examples:
   s3b-tuner convert disk.blktrace.0 disk.s3bt
   s3b-tuner convert day.s3bt day.iolog              for fio --read_iolog=day.iolog --replay_redirect=/dev/vdb
-  s3b-tuner convert trace.txt out.csv --from spc    columns: time_ns,device,op,offset,length,flags";
+  s3b-tuner convert trace.txt out.csv --from spc    columns: time_ns,device,op,offset,length,flags
+
+Exit code: 0 done, 1 error, 2 wrong usage, 130 interrupted (nothing is written).";
 
 /// How many operations pass between looks at whether to stop.
 const LOOK_EVERY: u64 = 4096;

@@ -50,7 +50,9 @@ const INSPECT_EXAMPLES: &str = "\
 Examples:
   s3b-tuner inspect vm.vscsi.zst
   s3b-tuner inspect disk.blktrace.0 --block-size 64k,1m --format json > disk.json
-  s3b-tuner inspect random-mix";
+  s3b-tuner inspect random-mix
+
+Exit code: 0 done, 1 error, 2 wrong usage.";
 
 /// Operations of a pass that takes long enough to show how far it is.
 const LONG: u64 = 1_000_000;

@@ -47,7 +47,9 @@ const MRC_EXAMPLES: &str = "\
 Examples:
   s3b-tuner mrc vm.vscsi.zst
   s3b-tuner mrc disk.blktrace.0 --block-size 64k,1m --cache 256m,1g,4g
-  s3b-tuner mrc random-mix --format csv > curve.csv";
+  s3b-tuner mrc random-mix --format csv > curve.csv
+
+Exit code: 0 done, 1 error, 2 wrong usage.";
 
 /// # Errors
 /// Whatever is wrong with the workload, with the place in it.

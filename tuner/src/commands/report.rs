@@ -15,7 +15,7 @@ use crate::report::{self, html, json};
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Report {
-    /// What `sweep --format json` printed
+    /// What `sweep --save` wrote (or `--format json` printed)
     #[arg(value_name = "RUN.json")]
     pub run: PathBuf,
     /// Write the page, one file that needs no network, here
@@ -28,9 +28,11 @@ pub struct Report {
 
 const EXAMPLES: &str = "\
 Examples:
-  s3b-tuner sweep --format json > run.json
+  s3b-tuner sweep --save run.json
   s3b-tuner report run.json --html run.html
-  s3b-tuner report run.json --format md";
+  s3b-tuner report run.json --format md
+
+Exit code: 0 done, 1 error, 2 wrong usage.";
 
 /// # Errors
 /// Names the file and what is wrong with it.
@@ -51,6 +53,6 @@ pub fn report(args: &Report) -> Result<ExitCode> {
 pub fn load(path: &Path) -> Result<Outcome> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{name}: cannot be read; try a file that `s3b-tuner sweep --format json` printed"))?;
+        .with_context(|| format!("{name}: cannot be read; try a file that `s3b-tuner sweep --save` wrote"))?;
     json::read(&text, &name)
 }

@@ -27,10 +27,11 @@ use crate::trace_options::TraceOptions;
 
 /// Try many configurations on the same workloads and recommend one, written to s3b.toml
 ///
-/// Without a store it needs no account and no set-up: the real engine runs ten built-in workloads in virtual time over
-/// a model of S3 STANDARD. With --bucket the bucket is probed first, the leaders of the simulation are confirmed on it,
-/// and the plan and its worst-case cost are shown before the first paid request. Real runs happen under a random prefix
-/// of their own; only what was written there is deleted afterwards.
+/// Without a store it needs no account and no set-up: the real engine runs the ten larger built-in workloads in virtual
+/// time over a model of S3 STANDARD. With --bucket the bucket is probed first, the leaders of the simulation are
+/// confirmed on it, and the plan and its worst-case cost are shown before the first paid request. Real runs happen under
+/// a random prefix of their own; only what was written there is deleted afterwards. Where nothing is simulated, the five
+/// small built-in workloads run instead of the ten (`s3b-tuner scenarios` lists both).
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sweep {

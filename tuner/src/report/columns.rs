@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::numbers::{bytes, digits, dollars, percent, time};
+use crate::answer::goal::P99_SAMPLES;
 use crate::outcome::{Figures, Outcome, Summary};
 
 /// One configuration in the table.
@@ -121,6 +122,20 @@ pub const ROWS: [Row; 11] = [
 
 fn shown(value: Option<f64>, show: fn(f64) -> String) -> String {
     value.map_or_else(|| "-".into(), show)
+}
+
+/// Why a median stands above a tail, where one of those shown does: each is that of the workload where it is worst, and
+/// not every workload has a tail.
+pub fn medians_above_tails(outcome: &Outcome, shown: &[&Column]) -> Option<String> {
+    let above = |p50_ms: Option<f64>, p99_ms: Option<f64>| p50_ms.zip(p99_ms).is_some_and(|(p50, p99)| p50 > p99);
+    let mut summaries = shown.iter().map(|column| &outcome.configurations[column.configuration].summary);
+    let any = summaries.any(|one| above(one.read_p50_ms, one.read_p99_ms) || above(one.flush_p50_ms, one.flush_p99_ms));
+    any.then(|| {
+        format!(
+            "A p99 exists only for workloads with at least {P99_SAMPLES} operations of the kind; a p50 above it is that of one \
+             with fewer."
+        )
+    })
 }
 
 /// Milliseconds; a dash for what is no time.

@@ -20,11 +20,11 @@ pub fn render(outcome: &Outcome) -> String {
 /// Names the file, and what it is instead.
 pub fn read(text: &str, name: &str) -> Result<Outcome> {
     let value: Value = serde_json::from_str(text)
-        .with_context(|| format!("{name}: not JSON; try a file that `s3b-tuner sweep --format json` printed"))?;
+        .with_context(|| format!("{name}: not JSON; try a file that `s3b-tuner sweep --save` wrote"))?;
     match value.get("schema").and_then(Value::as_str) {
         Some(SCHEMA) => {}
         Some(other) => bail!("{name}: schema is {other:?}; this program reads {SCHEMA:?}"),
-        None => bail!("{name}: has no \"schema\"; try a file that `s3b-tuner sweep --format json` printed"),
+        None => bail!("{name}: has no \"schema\"; try a file that `s3b-tuner sweep --save` wrote"),
     }
     let outcome: Outcome = serde_json::from_value(value).with_context(|| format!("{name}: not a whole {SCHEMA}"))?;
     check(&outcome).with_context(|| format!("{name}: damaged"))?;

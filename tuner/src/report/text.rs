@@ -84,6 +84,10 @@ fn table(outcome: &Outcome, width: usize) -> String {
         out.push_str(line.trim_end());
         out.push('\n');
     }
+    if let Some(text) = columns::medians_above_tails(outcome, &shown) {
+        out.push('\n');
+        out.push_str(&wrap(&text, width, 2, 2));
+    }
     out
 }
 

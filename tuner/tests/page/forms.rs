@@ -66,3 +66,30 @@ fn markdown_is_a_table_and_nobody_elses_markup() {
     assert!(table.len() > 12 && table.iter().all(|row| row.matches('|').count() == cells), "{text}");
     println!("{text}");
 }
+
+#[test]
+fn a_median_above_a_tail_is_explained_where_it_is_shown() {
+    let with = |flush_p50_ms, flush_p99_ms, role: fn(&Outcome) -> usize| {
+        let mut outcome = fixture::simulated();
+        for one in &mut outcome.configurations {
+            let summary = &mut one.summary;
+            (summary.read_p99_ms, summary.flush_p99_ms) = (None, None);
+        }
+        let at = role(&outcome);
+        let summary = &mut outcome.configurations[at].summary;
+        (summary.flush_p50_ms, summary.flush_p99_ms) = (Some(flush_p50_ms), flush_p99_ms);
+        text::render(&outcome, 100)
+    };
+    let recommended = |outcome: &Outcome| outcome.answer.as_ref().unwrap().recommended;
+    let not_shown = |outcome: &Outcome| {
+        let columns = s3b_tuner::report::columns::columns(outcome);
+        (0..outcome.configurations.len()).find(|n| columns.iter().all(|column| column.configuration != *n)).unwrap()
+    };
+    let told = with(5390.0, Some(238.0), recommended);
+    assert!(told.contains("at least 299 operations of the kind"), "{told}");
+    for usual in
+        [with(186.0, Some(189.0), recommended), with(186.0, None, recommended), with(5390.0, Some(238.0), not_shown)]
+    {
+        assert!(!usual.contains("299"), "{usual}");
+    }
+}
