@@ -161,7 +161,7 @@ pub async fn sweep(args: &Sweep) -> Result<ExitCode> {
     let args = resumed.as_ref().unwrap_or(args);
     config::check_target(&args.output, args.force)?;
     for (option, path) in [("--save", &args.save), ("--html", &args.html)] {
-        path.as_ref().map_or(Ok(()), |path| output::check_parent(option, path))?;
+        path.as_ref().map_or(Ok(()), |path| output::check_target(option, path))?;
     }
     let request = request(args)?;
     let interrupt = Interrupt::listen();

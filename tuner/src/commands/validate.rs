@@ -144,7 +144,8 @@ pub async fn validate(args: &Validate) -> Result<ExitCode> {
         None => {
             let request = request(args)?;
             if let Some(path) = &args.output {
-                check_output(path)?;
+                // Half an hour of runs is not to be lost for a mistyped path.
+                output::check_target("-o", path)?;
             }
             let Some(validation) = run::validate(&request, &Interrupt::listen()).await? else {
                 return Ok(ExitCode::SUCCESS);
@@ -191,14 +192,6 @@ fn request(args: &Validate) -> Result<Request> {
         jobs: args.jobs,
         dry_run: args.dry_run,
     })
-}
-
-/// Half an hour of runs is not to be lost for a mistyped path.
-fn check_output(path: &std::path::Path) -> Result<()> {
-    if path.is_dir() {
-        bail!("-o {}: a directory is there; name a file in it", path.display());
-    }
-    output::check_parent("-o", path)
 }
 
 fn oracles(args: &Validate, directory: PathBuf) -> Result<ExitCode> {
