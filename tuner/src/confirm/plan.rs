@@ -1,5 +1,6 @@
 //! What will run, how often, and what it costs at worst; known before the first paid request.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
@@ -47,8 +48,8 @@ const SECONDS_PER_BLOCK: f64 = 0.03 / 16.0;
 pub struct Setup {
     /// Of the volume in the place.
     pub volume: String,
-    /// Place among the candidates of the first that uses it.
-    pub candidate: usize,
+    /// Places among the candidates of those that use it, the first first.
+    pub candidates: Vec<usize>,
     pub piece: usize,
     pub blocks: u64,
     /// At worst.
@@ -161,6 +162,16 @@ impl Plan {
         let setups = self.setups.iter().filter(|setup| setup.piece == piece).map(|setup| &setup.most);
         let filling = setups.max_by_key(|most| most.puts).copied().unwrap_or_default();
         self.runs[candidate][piece].plus(&filling)
+    }
+
+    /// Dollars at worst to fill the volumes that these slots use, without those in `filled`.
+    pub fn filling_dollars(&self, slots: &[usize], filled: &BTreeSet<String>) -> f64 {
+        let twin = self.slots() - 1;
+        let used =
+            |setup: &&Setup| slots.iter().any(|slot| setup.candidates.contains(if *slot == twin { &0 } else { slot }));
+        let missing = self.setups.iter().filter(|setup| !filled.contains(&setup.volume)).filter(used);
+        let most = missing.fold(StoreLedger::ZERO, |sum, setup| sum.plus(&setup.most));
+        self.wanted.prices.dollars(&most, self.wanted.reader)
     }
 
     /// What a person reads before anything is spent.
@@ -334,7 +345,11 @@ impl Costs {
         let geometry = Geometry::new(block_size, settings.volume.size.unwrap_or(0))?;
         let blocks = piece.tape.found_blocks(geometry, &device_starts)?.count();
         let volume = super::once::volume_name(&settings, number);
-        if blocks == 0 || self.setups.iter().any(|setup| setup.volume == volume) {
+        if blocks == 0 {
+            return Ok(());
+        }
+        if let Some(shared) = self.setups.iter_mut().find(|setup| setup.volume == volume) {
+            shared.candidates.push(place);
             return Ok(());
         }
         let stored = StoreLedger { puts: blocks, put_bytes: blocks * block_size, ..StoreLedger::ZERO };
@@ -342,7 +357,7 @@ impl Costs {
         add(&mut most, &stored, SAFETY);
         self.setup = self.setup.plus(&most);
         self.setup_seconds += OPENING_SECONDS + blocks as f64 * SECONDS_PER_BLOCK;
-        self.setups.push(Setup { volume, candidate: place, piece: number, blocks, most });
+        self.setups.push(Setup { volume, candidates: vec![place], piece: number, blocks, most });
         Ok(())
     }
 

@@ -150,7 +150,8 @@ impl Confirming<'_> {
             let line = line.get_or_insert_with(|| ProgressLine::stepping("confirming", step.of));
             line.step(|| format!("{} (${:.4} spent)", step.what, step.spent_dollars));
         };
-        let keep = Keep { run: Some(run), earlier: earlier.rounds.clone() };
+        let resumed = earlier.planned.is_some();
+        let keep = Keep { run: Some(run), earlier: earlier.rounds.clone(), resumed };
         let chooser = |measured: &[Vec<Figures>], noise: Option<f64>| self.chosen(plan, rows, measured, noise);
         let result = confirm::run(plan, &place, keep, &chooser, interrupt, &mut on_step).await;
         let cleaned = place.clean().await;

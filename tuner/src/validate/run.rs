@@ -252,7 +252,7 @@ async fn run(request: &Request, plan: &Plan, interrupt: &Interrupt) -> Result<Re
         let line = line.get_or_insert_with(|| ProgressLine::stepping("running", step.of));
         line.step(|| format!("{} (${:.4} spent, about {minutes:.0} min to go)", step.what, step.spent_dollars));
     };
-    let keep = Keep { run: Some(&directory), earlier: Vec::new() };
+    let keep = Keep { run: Some(&directory), ..Keep::default() };
     let result = confirm::run(plan, &place, keep, &|_, _| None, interrupt, &mut on_step).await;
     place.clean().await.report();
     let confirmed = result?;
