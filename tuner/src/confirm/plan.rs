@@ -13,8 +13,10 @@ use super::cut::{self, Piece};
 use super::pool::{Part, pool};
 use super::wear::Wear;
 use super::{Candidate, Purpose, Wanted};
+use crate::budget::at_most;
 use crate::outcome::run::WindowInfo;
 use crate::outcome::{Figures, Ledger, StoreLedger};
+use crate::place::CLAIMING;
 use crate::simulate::{self, Job, Simulated};
 
 /// Real runs may need so many times the requests that were simulated: repetitions, another interleaving.
@@ -37,8 +39,8 @@ const OPENING: StoreLedger = StoreLedger {
     put_bytes: 4 << 10,
     ..StoreLedger::ZERO
 };
-/// Of claiming the place.
-const CLAIMING: StoreLedger = StoreLedger { gets: 2, puts: 2, lists: 4, get_bytes: 8 << 10, ..StoreLedger::ZERO };
+/// Objects of a volume besides its blocks: superblock, mount token.
+const OTHER_KEYS: u64 = 2;
 /// Seconds for opening and closing a volume, and for each block put in place or read in before a run, 16 at a time.
 const OPENING_SECONDS: f64 = 0.5;
 const SECONDS_PER_BLOCK: f64 = 0.03 / 16.0;
@@ -320,13 +322,15 @@ impl Costs {
                 let one = &simulated[*n][number];
                 costs.fill(wanted, place, *n, (number, piece))?;
                 let primed = primed(&one.ledger, piece, *n);
-                let mends = mends(&wanted.candidates[*n].settings, piece)?;
+                let settings = &wanted.candidates[*n].settings;
+                let (mends, keys) = mends(settings, piece)?;
                 // Filling opens the volume as well.
                 let opened = if mends.puts > 0 { 2.0 } else { 1.0 };
                 let mut run = OPENING.times(opened);
                 add(&mut run, &one.ledger.store, SAFETY);
                 add(&mut run, &primed, SAFETY);
                 add(&mut run, &mends, SAFETY);
+                let run = at_most(&run, &settings.volume.prefix, keys);
                 add(&mut costs.round, &run, times);
                 runs.push(run);
                 let blocks = (primed.gets + mends.puts) as f64 * SECONDS_PER_BLOCK;
@@ -353,7 +357,7 @@ impl Costs {
             return Ok(());
         }
         let stored = StoreLedger { puts: blocks, put_bytes: blocks * block_size, ..StoreLedger::ZERO };
-        let mut most = OPENING;
+        let mut most = at_most(&OPENING, &settings.volume.prefix, blocks + OTHER_KEYS);
         add(&mut most, &stored, SAFETY);
         self.setup = self.setup.plus(&most);
         self.setup_seconds += OPENING_SECONDS + blocks as f64 * SECONDS_PER_BLOCK;
@@ -422,13 +426,15 @@ fn least_rounds(wanted: &Wanted) -> u32 {
     }
 }
 
-/// What puts a volume back as it was, before a run that is not the first on it.
-fn mends(settings: &Settings, piece: &Piece) -> Result<StoreLedger> {
+/// What puts a volume back as it was, before a run that is not the first on it, and the most keys it ever has.
+fn mends(settings: &Settings, piece: &Piece) -> Result<(StoreLedger, u64)> {
     let (settings, device_starts) = piece.tape.fit(settings)?;
     let block_size = settings.volume.block_size.unwrap_or(0);
     let geometry = Geometry::new(block_size, settings.volume.size.unwrap_or(0))?;
     let found = piece.tape.found_blocks(geometry, &device_starts)?;
-    Ok(Wear::of(piece, geometry, &device_starts, &found)?.requests(block_size))
+    let wear = Wear::of(piece, geometry, &device_starts, &found)?;
+    let keys = found.count() + wear.made.count() + OTHER_KEYS;
+    Ok((wear.requests(block_size), keys))
 }
 
 /// The requests that put the cache into its state, never simulated: each resident block is read.

@@ -48,8 +48,8 @@ pub async fn checks(name: &str, access: &Access) -> Vec<Check> {
     checks
 }
 
-/// What [`warnings`] sends; each question is billed as a GET.
-pub const QUESTIONS: StoreLedger = StoreLedger { gets: 4, lists: 1, ..StoreLedger::ZERO };
+/// What [`warnings`] sends; each question is billed as a GET, and answered with a document that is short.
+pub const QUESTIONS: StoreLedger = StoreLedger { gets: 4, lists: 1, get_bytes: 32 << 10, ..StoreLedger::ZERO };
 
 /// What speaks against storing in this bucket, for those who are about to: versions, locks, copies, storage classes. What
 /// may not be asked speaks against nothing.

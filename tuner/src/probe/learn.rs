@@ -19,13 +19,10 @@ use crate::interrupt::Interrupt;
 use crate::model::settings::Limits;
 use crate::model::{StoreModel, shipped, text};
 use crate::outcome::StoreLedger;
+use crate::place::CLAIMING;
 use crate::prices::Billing;
 use crate::runs::{Record, RunDirectory};
 use crate::{rates, reach};
-
-/// Opening the bucket and claiming a place, besides timing connections.
-const OPENING_LISTS: u64 = 4;
-const CLAIMING: StoreLedger = StoreLedger { puts: 2, gets: 2, ..StoreLedger::ZERO };
 
 /// A probe that was planned and may be carried out.
 pub struct Study {
@@ -120,8 +117,9 @@ impl Study {
     }
 }
 
+/// What is sent before there is a place, and not through one.
 fn opening() -> StoreLedger {
-    QUESTIONS.plus(&StoreLedger { lists: reach::REQUESTS + OPENING_LISTS, ..StoreLedger::ZERO })
+    QUESTIONS.plus(&reach::OPENING.times(reach::REQUESTS as f64))
 }
 
 /// A model of a store for a sweep or a validation that goes on with it, and what it cost.
