@@ -93,7 +93,7 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
         eprintln!("{NOT_SCALED}");
     }
     let interrupt = Interrupt::listen();
-    let claim = Claim::new(&access, None).await?;
+    let claim = Claim::new(&access, None, None).await?;
     let place = &claim.place;
     left_out::left_out(&settings, left_out::Run::Real).iter().for_each(|notice| eprintln!("{notice}"));
     eprintln!("working under {} of {}", place.prefix(), place.describe());

@@ -103,7 +103,7 @@ async fn configured(backend: &S3Backend, prefix: &str) -> Vec<Check> {
 
 /// A few requests in a prefix of our own, which is cleaned afterwards.
 async fn tried_out(access: &Access) -> Vec<Check> {
-    let claim = match Claim::new(access, None).await {
+    let claim = match Claim::new(access, None, None).await {
         Ok(claim) => claim,
         Err(error) => return vec![Check::fail("access", format!("{error:#}"), "allow s3:ListBucket, s3:PutObject")],
     };

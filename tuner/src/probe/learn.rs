@@ -83,7 +83,8 @@ impl Study {
         }
         let studied = self.measure(access, owner.clone(), budget.clone(), interrupt).await;
         let dollars = budget.as_ref().map_or(0.0, |budget| budget.dollars());
-        let whole = studied.as_ref().ok().filter(|studied| !studied.findings.interrupted);
+        // Whoever takes the model from here stores more, which is no good where nothing can be deleted.
+        let whole = studied.as_ref().ok().filter(|studied| !studied.findings.interrupted && studied.left == 0);
         note(Record::Learnt { dollars, model: whole.map(|studied| text::write(&studied.fitted.model, &[])) })?;
         studied.map_err(|error| match budget {
             Some(_) => error.context(format!("learning {} cost ${dollars:.4} and failed", self.name)),
@@ -103,8 +104,8 @@ impl Study {
             _ => 0.0,
         };
         let claim = match owner {
-            Some(run) => Claim::of(access, budget, run).await?,
-            None => Claim::new(access, budget).await?,
+            Some(run) => Claim::of(access, None, budget, run).await?,
+            None => Claim::new(access, None, budget).await?,
         };
         eprintln!("working under {} of {}; Ctrl-C stops earlier", claim.place.prefix(), claim.place.describe());
         let described = claim.place.describe();

@@ -234,7 +234,19 @@ impl RunDirectory {
     /// # Errors
     /// The file system's.
     pub fn forget(&self) -> Result<bool> {
-        if !keys::read(&self.path)?.is_empty() || !read_results(&self.path)?.is_empty() {
+        if !read_results(&self.path)?.is_empty() {
+            return Ok(true);
+        }
+        self.give_up()
+    }
+
+    /// Forgets a run whose results are kept elsewhere, and that left nothing behind; any other stays. Answers whether it
+    /// stays.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn give_up(&self) -> Result<bool> {
+        if !keys::read(&self.path)?.is_empty() {
             return Ok(true);
         }
         fs::remove_dir_all(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))?;

@@ -114,7 +114,7 @@ impl Kept {
 
     /// Keeps the outcome or forgets a run that has nothing to tell, and says how to go on. What cannot be kept is said,
     /// and takes nothing away from the result.
-    pub fn close(&self, result: &Result<Option<Outcome>>) {
+    pub fn close(&self, result: Result<Option<&Outcome>, &anyhow::Error>) {
         let stays = match result {
             Ok(Some(outcome)) => self.run.finish(outcome).map(|()| outcome.run.stopped.is_some()),
             Ok(None) => self.run.forget().map(|_| false),

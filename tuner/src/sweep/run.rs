@@ -42,11 +42,18 @@ const PROBE_SHARE: f64 = 0.25;
 /// Longer does not make a model better.
 const PROBE_TIME: Duration = Duration::from_secs(60);
 
+/// What a sweep came to.
+pub struct Swept {
+    pub outcome: Outcome,
+    /// Objects that could not be deleted.
+    pub left: u64,
+}
+
 /// Runs it. `None`: a dry run, of which the plan was shown.
 ///
 /// # Errors
 /// Whatever prevents an answer; an interrupted sweep is an outcome.
-pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Outcome>> {
+pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Swept>> {
     let start = (clock::now(), timestamp());
     let subjects = subjects::load(&request.chosen, simulates(request))?;
     let base = base_settings(request);
@@ -54,7 +61,7 @@ pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Ou
     let kept = Kept::open(request, &subjects, &base)?;
     let result = search(request, kept.as_ref(), (subjects, base, grid), start, interrupt).await;
     if let Some(kept) = &kept {
-        kept.close(&result);
+        kept.close(result.as_ref().map(|swept| swept.as_ref().map(|swept| &swept.outcome)));
     }
     result
 }
@@ -70,7 +77,7 @@ async fn search(
     (mut subjects, base, mut grid): (Vec<Subject>, Settings, Grid),
     (start, started): (clock::Instant, String),
     interrupt: &Interrupt,
-) -> Result<Option<Outcome>> {
+) -> Result<Option<Swept>> {
     let default = grid.default_of_mount(&base);
     warn(request).await?;
     let (model, mut spent) = if simulates(request) { model(request, kept, interrupt).await? } else { (None, 0.0) };
@@ -131,7 +138,7 @@ async fn search(
     outcome.trust.notes.extend(notices);
     outcome.trust.notes.extend(notes);
     finish(&mut outcome, answer, &scores, assumptions);
-    Ok(Some(outcome))
+    Ok(Some(Swept { outcome, left: real.map_or(0, |real| real.left) }))
 }
 
 /// Scores into the rows, sentences into the answer.
