@@ -28,7 +28,7 @@ const SHARE_FOR_RUNS: f64 = 0.7;
 /// Shorter runs show little but how a run starts.
 const LEAST_SECONDS: f64 = 2.0;
 /// Of opening and closing one volume: superblock, mount token, looking at what is there; each doubled.
-const OPENING: StoreLedger = StoreLedger {
+pub const OPENING: StoreLedger = StoreLedger {
     gets: 16,
     heads: 4,
     puts: 6,
