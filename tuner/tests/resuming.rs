@@ -71,11 +71,16 @@ fn story(home: &Path) -> (Value, Vec<Value>, Vec<Value>) {
 
 /// Number and hold-out of the rounds in the only journal, in their order.
 fn journalled(home: &Path) -> Vec<(u64, bool)> {
+    let round = |record: Value| Some((record["round"]["number"].as_u64()?, record["round"]["hold_out"].as_bool()?));
+    records(home).filter_map(round).collect()
+}
+
+/// Those of the only journal.
+fn records(home: &Path) -> impl Iterator<Item = Value> {
     let run = std::fs::read_dir(home.join("state/s3b/runs")).unwrap().next().unwrap().unwrap().path();
     let text = std::fs::read_to_string(run.join("results.jsonl")).unwrap();
-    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let round = |record: Value| Some((record["round"]["number"].as_u64()?, record["round"]["hold_out"].as_bool()?));
-    records.filter_map(round).collect()
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    records.into_iter()
 }
 
 #[test]
@@ -88,6 +93,8 @@ fn a_killed_sweep_goes_on_and_repeats_no_round() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(journalled(home), [(0, false), (1, false)]);
+    let disk = records(home).find_map(|record| record["planned"]["disk"]["sync-ms"].as_f64());
+    assert!(disk.is_some(), "another sitting plans with the same disk");
     assert!(entries(store) > 0, "a killed run leaves objects");
     let listed = run(home, &["runs", "--format", "json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();

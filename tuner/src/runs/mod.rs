@@ -22,6 +22,7 @@ use s3b_engine::settings::{Location, Settings};
 use serde::{Deserialize, Serialize};
 
 use self::keys::KeyLog;
+use crate::model::DiskRates;
 use crate::outcome::rounds::Round;
 use crate::outcome::{Outcome, StoreLedger};
 
@@ -125,11 +126,14 @@ pub enum Record {
     Spent(StoreLedger),
 }
 
-/// The bounds that real runs were planned within: the same again give the same plan.
+/// What real runs were planned by: the same again gives the same plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
     pub max_time_ns: u64,
     pub max_dollars: f64,
+    /// That simulated cache files lie on, as it was found then: measured again, it would be another.
+    #[serde(default)]
+    pub disk: Option<DiskRates>,
     /// Of the plan.
     pub digest: String,
 }

@@ -81,7 +81,8 @@ async fn search(
     let default = grid.default_of_mount(&base);
     warn(request).await?;
     let (model, mut spent) = if simulates(request) { model(request, kept, interrupt).await? } else { (None, 0.0) };
-    let model = model.map(|model| tokio::task::block_in_place(|| durability::with_users_disk(model, &base)));
+    let disk = kept.and_then(Kept::disk);
+    let model = model.map(|model| tokio::task::block_in_place(|| durability::with_users_disk(model, &base, disk)));
     announce(model.as_ref(), &grid, &subjects);
     let asked = Asked::of(request, &subjects, &grid);
     let stop = stop_of(interrupt, request.max_time.saturating_sub(start.elapsed()));
