@@ -17,18 +17,22 @@ use crate::connection::Access;
 use crate::doctor::bucket::QUESTIONS;
 use crate::interrupt::Interrupt;
 use crate::model::settings::Limits;
-use crate::model::{StoreModel, shipped, text};
-use crate::outcome::StoreLedger;
+use crate::model::{StoreModel, text};
+use crate::outcome::{PriceTable, StoreLedger};
 use crate::place::CLAIMING;
 use crate::prices::Billing;
 use crate::runs::{Record, RunDirectory};
 use crate::{rates, reach};
+
+const STANDARD: &str = "s3-standard";
 
 /// A probe that was planned and may be carried out.
 pub struct Study {
     pub name: String,
     pub plan: Plan,
     pub bounds: Bounds,
+    /// Line of the price table that the model names; prices of nobody's table are taken for S3 STANDARD's.
+    pub price_class: String,
 }
 
 /// What it came to.
@@ -44,7 +48,9 @@ impl Study {
     /// The cap is below the smallest probe; says what that costs.
     pub fn new(name: &str, billing: Billing, max_cost: f64, max_time: Duration, seed: u64) -> Result<Self, String> {
         let plan = Plan::new(&billing, max_cost - billing.dollars(&opening().plus(&CLAIMING)))?;
-        Ok(Self { name: name.to_owned(), plan, bounds: Bounds { billing, max_dollars: max_cost, max_time, seed } })
+        let price_class = billing.prices.as_ref().and_then(PriceTable::class).unwrap_or(STANDARD).to_owned();
+        let bounds = Bounds { billing, max_dollars: max_cost, max_time, seed };
+        Ok(Self { name: name.to_owned(), plan, bounds, price_class })
     }
 
     /// Dollars, of everything that is sent.
@@ -111,7 +117,7 @@ impl Study {
         let described = claim.place.describe();
         let findings = probe(&claim.place, &self.plan, &self.bounds, interrupt).await;
         let left = claim.end().await.left;
-        let known = known(access, self.name.clone(), described, set_up_ms).await?;
+        let known = known(self, access, described, set_up_ms).await?;
         let findings = findings?;
         let fitted = fit::fit(&findings.cells, known).map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
         Ok(Studied { fitted, findings, left })
@@ -147,18 +153,43 @@ pub async fn learn(
     Ok((fitted.model, dollars))
 }
 
+/// Amazon's limits of a class, as the model says that comes with the program.
+fn published(price_class: &str) -> Result<Limits> {
+    Ok(StoreModel::named(price_class)?.limits)
+}
+
 /// What a model says that no request tells.
-async fn known(access: &Access, name: String, place: String, connection_set_up_ms: f64) -> Result<Known> {
+async fn known(study: &Study, access: &Access, place: String, connection_set_up_ms: f64) -> Result<Known> {
     let amazon = matches!(access.settings.location, Location::Bucket(_)) && access.settings.s3.base_url.is_none();
     let at = access.settings.s3.base_url.clone().map(|url| format!(" at {url}")).unwrap_or_default();
     let now = jiff::Timestamp::try_from(clock::wall()).context("this machine's clock")?;
     Ok(Known {
-        name,
+        name: study.name.clone(),
         place: format!("{place}{at}, from this machine"),
         when: now.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-        price_class: "s3-standard".into(),
+        price_class: study.price_class.clone(),
         connection_set_up_ms,
         cpu: rates::cpu_rates(&rates::of_this_machine().await?),
-        published: if amazon { shipped::standard().limits } else { Limits::default() },
+        published: if amazon { published(&study.price_class)? } else { Limits::default() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prices::Reader;
+
+    #[test]
+    fn a_model_is_of_the_class_that_was_paid_for() {
+        let class = |prices: PriceTable| {
+            let billing = Billing::of(prices, Reader::InRegion);
+            Study::new("b", billing, 1.0, Duration::from_secs(1), 1).unwrap().price_class
+        };
+        for name in [STANDARD, "s3-express"] {
+            assert_eq!(class(PriceTable::load(name).unwrap()), name);
+            assert_eq!(published(name).unwrap(), StoreModel::named(name).unwrap().limits);
+        }
+        assert_ne!(published(STANDARD).unwrap(), published("s3-express").unwrap());
+        assert_eq!(class(PriceTable { put_per_1000: 0.1, ..PriceTable::standard() }), STANDARD);
+    }
 }
