@@ -178,7 +178,7 @@ fn found(args: &Replay, settings: &Settings, workload: &Workload, device_starts:
 /// Says what putting blocks in place costs, before anything is sent; of a store that costs nothing, how many they are.
 fn budget(args: &Replay, billing: &Billing, settings: &Settings, blocks: u64) -> Result<Option<Arc<Budget>>> {
     let budget = Budget::of(billing, args.max_cost);
-    let put_bytes = blocks * u64::from(settings.volume.block_size.unwrap_or(0));
+    let put_bytes = blocks * settings.volume.block_size.unwrap_or(0);
     let puts = StoreLedger { puts: blocks, put_bytes, ..StoreLedger::ZERO };
     // Looking at the bucket, claiming a place, opening a volume to fill it and one to run on.
     let opening = at_most(&OPENING.times(2.0), &settings.volume.prefix, blocks);
@@ -194,8 +194,8 @@ fn budget(args: &Replay, billing: &Billing, settings: &Settings, blocks: u64) ->
             dollars * 2.0 + 0.01
         ),
         Some(_) => eprintln!(
-            "putting {blocks} blocks in place: at most {} PUT of {} MiB and {} GET, ${dollars:.4}; the workload's requests \
-             come on top; never more than ${}",
+            "before the workload begins, {blocks} blocks are put in place: at most {} PUT of {} MiB and {} GET, \
+             ${dollars:.4}; what it asks itself comes on top; never more than ${}",
             most.puts,
             put_bytes.div_ceil(1 << 20),
             most.gets,
