@@ -154,3 +154,28 @@ fn a_full_disk_ends_a_sweep_with_nothing_lost() {
     assert!(text.contains("recommended") && text.contains("out of time"), "{text}{}", stderr(&resumed));
     assert_eq!(journalled(home), whole);
 }
+
+/// A directory in the place of an object stands for whatever cannot be deleted.
+#[test]
+fn objects_that_stay_are_a_failure_and_have_a_command() {
+    let [home, store] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let (home, store) = (home.path(), store.path());
+    let mut args = sweep(store);
+    let rounds = args.iter().position(|arg| arg == "3").unwrap();
+    args[rounds] = "1".into();
+    let mut child = command(PROGRAM, home, &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("confirming 1/")));
+    let names = std::fs::read_dir(store).unwrap().map(|entry| entry.unwrap().path());
+    let marker = names.into_iter().find(|path| path.to_str().unwrap().ends_with("-run")).unwrap();
+    std::fs::remove_file(&marker).unwrap();
+    std::fs::create_dir_all(marker.join("theirs")).unwrap();
+    let said = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("1 objects could not be deleted") && said.contains("s3b-tuner clean "), "{said}");
+    assert!(home.join("result.json").exists(), "what was measured is an answer all the same");
+    std::fs::remove_dir_all(&marker).unwrap();
+    std::fs::write(&marker, "").unwrap();
+    let cleaned = run(home, &["clean", "--all"]);
+    assert!(cleaned.status.success() && entries(store) == 0, "{}", stderr(&cleaned));
+}

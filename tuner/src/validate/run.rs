@@ -135,11 +135,12 @@ fn tried(one: &grid::Configuration) -> Tried {
     Tried { values: one.values.clone(), settings_toml: config::text(&one.settings, &[], &[], &[]) }
 }
 
-/// What predicts, and what it cost to learn it.
+/// What predicts, and what it cost to learn it and to ask the bucket what speaks against storing there.
 async fn model(request: &Request, interrupt: &Interrupt) -> Result<(StoreModel, f64)> {
     let target = &request.target;
     if let Some(model) = &target.model {
-        return Ok((model.clone(), 0.0));
+        let asked = if target.is_bucket() { request.prices.dollars(&bucket::QUESTIONS, request.reader) } else { 0.0 };
+        return Ok((model.clone(), asked));
     }
     let (name, billing) = match &target.access.settings.location {
         Location::Bucket(name) => (name.clone(), Billing::of(request.prices.clone(), request.reader)),
