@@ -14,6 +14,7 @@ use super::pool::{Part, pool};
 use super::wear::Wear;
 use super::{Candidate, Purpose, Wanted};
 use crate::budget::at_most;
+use crate::machine::machine_memory;
 use crate::outcome::run::WindowInfo;
 use crate::outcome::{Figures, Ledger, StoreLedger};
 use crate::place::CLAIMING;
@@ -231,12 +232,6 @@ fn without_survey(settings: &mut Settings) {
     if settings.zero_map.survey == SurveyMode::Auto {
         settings.zero_map.survey = SurveyMode::Off;
     }
-}
-
-/// Bytes of memory of this machine.
-pub(super) fn machine_memory() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram as u64 * u64::from(info.mem_unit)
 }
 
 /// Seconds for one run of one case.

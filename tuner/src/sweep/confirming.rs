@@ -9,16 +9,17 @@ use anyhow::{Context, Result};
 use s3b_engine::settings::Settings;
 
 use super::asked::Asked;
-use super::environment::machine_memory;
 use super::grid::Grid;
 use super::kept::Kept;
 use super::request::Request;
 use super::subjects::Subject;
 use super::summary::summary;
 use crate::budget::Budget;
+use crate::caching::cache_memory;
 use crate::claim::Claim;
 use crate::confirm::{self, Candidate, Case, Confirmed, Keep, Plan, Purpose, Step, Wanted};
 use crate::interrupt::Interrupt;
+use crate::machine::machine_memory;
 use crate::model::StoreModel;
 use crate::outcome::{Configuration, Figures, Trust, Verdict};
 use crate::progress::ProgressLine;
@@ -194,8 +195,7 @@ impl Confirming<'_> {
             // Of the whole workload; windows leave less behind.
             measured.stored_bytes = simulated.stored_bytes;
         }
-        row.summary =
-            summary(&row.measured, self.asked.frame(), crate::caching::cache_memory(settings, machine_memory()));
+        row.summary = summary(&row.measured, self.asked.frame(), cache_memory(settings, machine_memory()));
         row
     }
 
