@@ -80,7 +80,7 @@ impl Place {
         let stats = Arc::<Stats>::default();
         if let (Some(budget), Location::Bucket(_)) = (&owner.budget, &access.settings.location) {
             // Not sent through it: a bucket is asked before there is a backend to wrap.
-            budget.charge(&reach::OPENING)?;
+            budget.charge(&reach::OPENING).context("cannot open the store")?;
         }
         let store = open_store(access, &stats).await.context("cannot open the store")?;
         Self::claim_in(store, access, model, owner, stats, rand::random()).await

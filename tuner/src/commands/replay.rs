@@ -181,7 +181,7 @@ fn budget(args: &Replay, billing: &Billing, settings: &Settings, blocks: u64) ->
     let put_bytes = blocks * settings.volume.block_size.unwrap_or(0);
     let puts = StoreLedger { puts: blocks, put_bytes, ..StoreLedger::ZERO };
     // Looking at the bucket, claiming a place, opening a volume to fill it and one to run on.
-    let opening = at_most(&OPENING.times(2.0), &settings.volume.prefix, blocks);
+    let opening = at_most(&OPENING.times(2.0), &settings.volume.prefix, 1);
     let most = puts.plus(&QUESTIONS).plus(&CLAIMING).plus(&opening);
     let dollars = billing.dollars(&most);
     match &budget {

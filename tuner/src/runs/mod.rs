@@ -70,7 +70,7 @@ impl Whereabouts {
             return self.describe();
         }
         let endpoint = self.base_url.as_deref().unwrap_or("Amazon's endpoint");
-        let region = self.region.as_deref().unwrap_or("of the endpoint");
+        let region = self.region.as_deref().unwrap_or("not given");
         format!("{} ({endpoint}, region {region})", self.describe())
     }
 }
