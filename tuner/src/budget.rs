@@ -1,7 +1,8 @@
 //! A cap on what a run may spend, counted from what is issued: a wrapper that refuses what might pass it.
 //!
 //! A request is charged before it is sent, at the most that it can cost: a GET with the largest body it may answer, a
-//! PUT with its body. When the answer is known to be smaller the rest is given back; a request that failed or was
+//! PUT with its body, a listing with the longest page, a HEAD with what is asked to be sure that nothing is there. When the
+//! answer is known to be smaller the rest is given back; a request that failed or was
 //! abandoned stays charged as a whole, since nobody knows what went over the wire. Everything that passes through is one
 //! attempt, so repetitions are charged like the first. DELETEs are free and never refused: cleaning up must always be
 //! possible. Once refused, all that costs is refused: a run ends, it does not limp.
@@ -17,6 +18,36 @@ use tokio::sync::watch;
 
 use crate::outcome::{PriceTable, StoreLedger};
 use crate::prices::{Billing, Reader};
+
+/// Keys of one page of a listing at most.
+const PAGE_KEYS: u64 = 1000;
+/// XML of a listing around the entries, or of an error.
+const DOCUMENT_BYTES: u64 = 1 << 10;
+/// XML of an entry without its key: time, ETag, size, class and checksum have 290 bytes in S3's answers.
+const ENTRY_BYTES: u64 = 300;
+/// What our names have behind the user's prefix is shorter.
+const NAME_BYTES: u64 = 100;
+/// What a HEAD may send besides itself: a GET whose error says that the key is absent, and not the bucket, and a listing
+/// where that error is empty. None of it where the object is there.
+const TO_BE_SURE: StoreLedger =
+    StoreLedger { gets: 1, lists: 1, get_bytes: 2 * DOCUMENT_BYTES + ENTRY_BYTES + NAME_BYTES, ..StoreLedger::ZERO };
+
+/// Bytes of a page of a listing at most, of so many keys of ours behind the user's `prefix`.
+fn page_bytes(prefix: &str, keys: u64) -> u64 {
+    DOCUMENT_BYTES + keys.min(PAGE_KEYS) * (ENTRY_BYTES + in_url(prefix) + NAME_BYTES)
+}
+
+/// Length as listings encode a name.
+fn in_url(name: &str) -> u64 {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(byte);
+    name.bytes().map(|byte| if plain(&byte) { 1 } else { 3 }).sum()
+}
+
+/// What counted requests are charged with at most, where a listing has `keys` of ours behind the user's `prefix`.
+pub fn at_most(counted: &StoreLedger, prefix: &str, keys: u64) -> StoreLedger {
+    let listed = StoreLedger { get_bytes: counted.lists * page_bytes(prefix, keys), ..StoreLedger::ZERO };
+    counted.plus(&listed).plus(&TO_BE_SURE.times(counted.heads as f64))
+}
 
 /// Shared by all backends of a run.
 pub struct Budget {
@@ -75,7 +106,10 @@ impl Budget {
     }
 
     /// Looks and charges under one lock: of many at once, none slips through.
-    fn charge(&self, most: &StoreLedger) -> Result<()> {
+    ///
+    /// # Errors
+    /// It might pass the cap.
+    pub fn charge(&self, most: &StoreLedger) -> Result<()> {
         let refused = self.with(|spent| {
             let then = spent.plus(most);
             let too_dear = self.cap.is_some_and(|cap| self.prices.dollars(&then, self.reader) > cap);
@@ -96,9 +130,13 @@ impl Budget {
         Err(Error::new(ErrorKind::Denied, text))
     }
 
-    /// What a GET was charged and did not bring.
-    fn give_back(&self, bytes: u64) {
-        self.with(|spent| spent.get_bytes = spent.get_bytes.saturating_sub(bytes));
+    /// What was charged and not needed.
+    fn give_back(&self, rest: &StoreLedger) {
+        self.with(|spent| *spent = spent.since(rest));
+    }
+
+    fn give_back_bytes(&self, get_bytes: u64) {
+        self.give_back(&StoreLedger { get_bytes, ..StoreLedger::ZERO });
     }
 }
 
@@ -134,13 +172,22 @@ impl ObjectBackend for Budgeted {
         Box::pin(async move {
             let got = got.await?;
             let came = if let Got::Object(object) = &got { object.body.len() } else { 0 };
-            budget.give_back(max_len.saturating_sub(came) as u64);
+            budget.give_back_bytes(max_len.saturating_sub(came) as u64);
             Ok(got)
         })
     }
 
     fn head(&self, key: &str) -> BoxFuture<'static, Result<Option<ObjectInfo>>> {
-        self.paid(StoreLedger { heads: 1, ..StoreLedger::default() }, |inner| inner.head(key))
+        let most = StoreLedger { heads: 1, ..TO_BE_SURE };
+        let info = self.paid(most, |inner| inner.head(key));
+        let budget = self.budget.clone();
+        Box::pin(async move {
+            let info = info.await?;
+            if info.is_some() {
+                budget.give_back(&TO_BE_SURE);
+            }
+            Ok(info)
+        })
     }
 
     fn put(
@@ -165,7 +212,16 @@ impl ObjectBackend for Budgeted {
     }
 
     fn list(&self, prefix: &str, after: &str) -> BoxFuture<'static, Result<ListPage>> {
-        self.paid(StoreLedger { lists: 1, ..StoreLedger::default() }, |inner| inner.list(prefix, after))
+        let most = page_bytes(prefix, PAGE_KEYS);
+        let charged = StoreLedger { lists: 1, get_bytes: most, ..StoreLedger::ZERO };
+        let page = self.paid(charged, |inner| inner.list(prefix, after));
+        let budget = self.budget.clone();
+        Box::pin(async move {
+            let page = page.await?;
+            let came: u64 = page.keys.iter().map(|key| ENTRY_BYTES + in_url(key)).sum();
+            budget.give_back_bytes(most.saturating_sub(DOCUMENT_BYTES + came));
+            Ok(page)
+        })
     }
 
     fn sync(&self) -> BoxFuture<'static, Result<()>> {
@@ -225,6 +281,34 @@ mod tests {
         let error = backend.get("k", GetIf::Always, 2 << 30).await.unwrap_err();
         assert!(error.message().contains("--max-cost"), "{error}");
         assert_eq!(budget.spent().gets, 2, "what was refused was not sent");
+    }
+
+    #[tokio::test]
+    async fn listings_and_heads_are_charged_with_all_that_they_may_send() {
+        let (memory, budget, backend) = budgeted(0.1);
+        for n in 0..1200 {
+            memory.insert(&format!("k {n:04}"), ObjectHeaders::default(), vec![0; 10]);
+        }
+        backend.head("k 0000").await.unwrap().unwrap();
+        assert_eq!(budget.spent(), StoreLedger { heads: 1, ..StoreLedger::ZERO });
+        assert!(backend.head("absent").await.unwrap().is_none());
+        let spent = budget.spent();
+        assert_eq!((spent.heads, spent.gets, spent.lists), (2, 1, 1));
+        assert!(spent.get_bytes <= at_most(&StoreLedger { heads: 1, ..StoreLedger::ZERO }, "", 1).get_bytes);
+        assert_eq!(backend.list("k", "").await.unwrap().keys.len(), 1000);
+        // A blank has three bytes in a listing.
+        assert_eq!(budget.spent().since(&spent).get_bytes, 1024 + 1000 * (300 + 8));
+        let page = at_most(&StoreLedger { lists: 1, ..StoreLedger::ZERO }, "", 1000).get_bytes;
+        assert!(page > 1024 + 1000 * 308);
+        // One page more would pass this cap, by its bytes alone.
+        let request = StoreLedger { lists: 1, ..StoreLedger::ZERO };
+        let poor = Budget::new(
+            PriceTable::standard(),
+            Reader::Outside,
+            Some(budget.prices.dollars(&request, Reader::Outside)),
+        );
+        let poor = Budgeted::new(memory, poor);
+        assert!(poor.list("k", "").await.unwrap_err().message().contains("--max-cost"));
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ pub mod headers;
 pub mod interrupt;
 pub mod journal;
 pub mod left_out;
+pub mod machine;
 pub mod measure;
 pub mod model;
 pub mod oracles;

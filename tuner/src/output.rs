@@ -19,8 +19,11 @@ pub fn print(text: &str) -> Result<()> {
 /// Whether a file of this name could be made, before anybody waits for what it is to hold.
 ///
 /// # Errors
-/// Names the option and the directory that is missing.
-pub fn check_parent(option: &str, path: &Path) -> Result<()> {
+/// Names the option, and the directory that is missing or in its place.
+pub fn check_target(option: &str, path: &Path) -> Result<()> {
+    if path.is_dir() {
+        bail!("{option}={}: a directory is there; name a file in it", path.display());
+    }
     let parent = parent(path);
     if !parent.is_dir() {
         bail!("{option}={}: there is no directory {}; make it first", path.display(), parent.display());

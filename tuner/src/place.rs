@@ -32,6 +32,7 @@ use crate::journal::{Cleaned, Journal, delete_all};
 use crate::left_out::of_a_run;
 use crate::model::{StoreModel, Switched};
 use crate::outcome::StoreLedger;
+use crate::reach;
 use crate::requests;
 use crate::runs::RunDirectory;
 
@@ -43,6 +44,10 @@ const MARKER: &str = "run";
 
 /// A marker's text is shorter.
 const MARKER_MOST: usize = 4096;
+
+/// What claiming a place sends at worst: opening a bucket and the prefix listed, the marker put and read back; each doubled.
+/// Bytes are those of listings under way, which may bring whole pages.
+pub const CLAIMING: StoreLedger = StoreLedger { gets: 2, puts: 2, lists: 4, get_bytes: 2 << 20, ..StoreLedger::ZERO };
 
 /// On whose account a place is claimed.
 #[derive(Clone, Default)]
@@ -73,6 +78,10 @@ impl Place {
     /// The store's own, a prefix that already holds something, the budget's, the run journal's.
     pub async fn claim_for(access: &Access, model: Option<StoreModel>, owner: Owner) -> Result<Self> {
         let stats = Arc::<Stats>::default();
+        if let (Some(budget), Location::Bucket(_)) = (&owner.budget, &access.settings.location) {
+            // Not sent through it: a bucket is asked before there is a backend to wrap.
+            budget.charge(&reach::OPENING).context("cannot open the store")?;
+        }
         let store = open_store(access, &stats).await.context("cannot open the store")?;
         Self::claim_in(store, access, model, owner, stats, rand::random()).await
     }

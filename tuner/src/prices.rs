@@ -73,6 +73,12 @@ impl PriceTable {
         Self::parse(&text, name)
     }
 
+    /// The name of the shipped table that this is, also where it came from a file.
+    pub fn class(&self) -> Option<&'static str> {
+        let same = |(name, text): &&(&str, &str)| Self::parse(text, name).is_ok_and(|table| table == *self);
+        SHIPPED.iter().find(same).map(|(name, _)| *name)
+    }
+
     /// The text of a file; `name` is for messages.
     ///
     /// # Errors

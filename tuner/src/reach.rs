@@ -9,6 +9,7 @@ use s3b_engine::settings::Settings;
 use s3b_engine::stack::{Parts, open_bucket};
 
 use crate::connection::Access;
+use crate::outcome::StoreLedger;
 use crate::statistics::median;
 
 /// Times each is tried; a listing of one key each, so ten of them cost $0.0001.
@@ -23,7 +24,10 @@ pub struct ReachTimes {
     pub set_up_ms: f64,
 }
 
-/// Requests that [`reach_times`] sends, all of them listings.
+/// What opening a bucket sends: a listing of one key.
+pub const OPENING: StoreLedger = StoreLedger { lists: 1, get_bytes: 2 << 10, ..StoreLedger::ZERO };
+
+/// Requests that [`reach_times`] sends, all of them listings of one key.
 pub const REQUESTS: u64 = 3 * TRIES as u64;
 
 /// The bucket, once it has answered.

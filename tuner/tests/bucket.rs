@@ -37,6 +37,22 @@ async fn a_bucket_holds_afterwards_what_it_held_before() {
     assert!((12..=14).contains(&puts), "12 small writes, each made durable: {puts} PUTs");
     assert_eq!(backend.list("", "").await.unwrap().keys, ["00000000"]);
 
+    let many = "question = \"?\"\nspan = \"16m\"\nprefill = true\ndepth = 16\narrivals = { kind = \"poisson\", rate = 1000 }\n[[phase]]\nshape = \"zipf\"\n\
+                request = \"4k\"\nrequests = 3000\nread-percent = 50\ntheta = 0.5\n";
+    std::fs::write(home.path().join("many.toml"), format!("name = \"many\"\n{many}")).unwrap();
+    let paid = |cap: &str| {
+        let args = ["replay", "many.toml", "--block-size", "64k", "--bucket", &bucket, "--pace=max", "--max-cost", cap];
+        let output = tuner(&server, home.path(), &args);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let dear = paid("0.0001");
+    assert!(dear.contains("putting 256 blocks in place alone") && !dear.contains("working under"), "{dear}");
+    let filled = dear.split("may cost $").nth(1).unwrap().split(';').next().unwrap();
+    let poor = paid(&format!("{:.4}", filled.parse::<f64>().unwrap() + 0.0001));
+    assert!(poor.contains("256 blocks are put in place") && poor.contains("out of money"), "{poor}");
+    assert_eq!(backend.list("", "").await.unwrap().keys, ["00000000"]);
+
     let args =
         ["sweep", "--bucket", &bucket, "--vary", "block-size=64k,256k", "--scenario", "discard", "--rounds", "1"];
     let output = tuner(&server, home.path(), &args);

@@ -288,6 +288,15 @@ fn a_broken_trace_changes_nothing_and_says_where() {
     assert!(names(store.path()).is_empty());
     let nowhere = run(home.path(), &["replay", "fsync-small"]);
     assert!(stderr(&nowhere).contains("--bucket mybucket"), "{}", stderr(&nowhere));
+    // Whatever takes long to read is read last.
+    for (args, part) in [
+        (&["replay", "absent"][..], "--bucket mybucket"),
+        (&["sweep", "--trace", "absent", "--vary", "no-such-setting=1"], "no-such-setting"),
+        (&["check", "--trace", "absent", "--prices", "s3-nowhere"], "s3-nowhere"),
+    ] {
+        let said = stderr(&run(home.path(), args));
+        assert!(said.contains(part) && !said.contains("absent"), "{said}");
+    }
     let small = run(home.path(), &["replay", "discard", "--test", store_arg, "--size", "1m"]);
     assert!(stderr(&small).contains("--size=1048576") && stderr(&small).contains("try --size="), "{}", stderr(&small));
 }
@@ -578,6 +587,11 @@ fn predictions_are_held_against_real_runs_and_judged_again_from_the_file() {
     assert!(std::fs::read_dir(store).unwrap().next().is_none(), "nothing is left behind");
     let again = tuner(&["--from", "r.json"]);
     assert_eq!((again.status.code(), text(&again.stdout)), (ran.status.code(), table));
+    assert_eq!(
+        std::fs::read_dir(home.path().join("s3b/runs")).unwrap().count(),
+        0,
+        "its journal is of no use any more"
+    );
     for (args, part) in [
         (vec!["--oracles", "x", "--bucket", "b"], "--bucket"),
         (vec![], "--bucket mybucket"),

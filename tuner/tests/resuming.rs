@@ -71,11 +71,16 @@ fn story(home: &Path) -> (Value, Vec<Value>, Vec<Value>) {
 
 /// Number and hold-out of the rounds in the only journal, in their order.
 fn journalled(home: &Path) -> Vec<(u64, bool)> {
+    let round = |record: Value| Some((record["round"]["number"].as_u64()?, record["round"]["hold_out"].as_bool()?));
+    records(home).filter_map(round).collect()
+}
+
+/// Those of the only journal.
+fn records(home: &Path) -> impl Iterator<Item = Value> {
     let run = std::fs::read_dir(home.join("state/s3b/runs")).unwrap().next().unwrap().unwrap().path();
     let text = std::fs::read_to_string(run.join("results.jsonl")).unwrap();
-    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let round = |record: Value| Some((record["round"]["number"].as_u64()?, record["round"]["hold_out"].as_bool()?));
-    records.filter_map(round).collect()
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    records.into_iter()
 }
 
 #[test]
@@ -88,6 +93,8 @@ fn a_killed_sweep_goes_on_and_repeats_no_round() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(journalled(home), [(0, false), (1, false)]);
+    let disk = records(home).find_map(|record| record["planned"]["disk"]["sync-ms"].as_f64());
+    assert!(disk.is_some(), "another sitting plans with the same disk");
     assert!(entries(store) > 0, "a killed run leaves objects");
     let listed = run(home, &["runs", "--format", "json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
@@ -146,4 +153,29 @@ fn a_full_disk_ends_a_sweep_with_nothing_lost() {
     let text = String::from_utf8_lossy(&resumed.stdout);
     assert!(text.contains("recommended") && text.contains("out of time"), "{text}{}", stderr(&resumed));
     assert_eq!(journalled(home), whole);
+}
+
+/// A directory in the place of an object stands for whatever cannot be deleted.
+#[test]
+fn objects_that_stay_are_a_failure_and_have_a_command() {
+    let [home, store] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let (home, store) = (home.path(), store.path());
+    let mut args = sweep(store);
+    let rounds = args.iter().position(|arg| arg == "3").unwrap();
+    args[rounds] = "1".into();
+    let mut child = command(PROGRAM, home, &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("confirming 1/")));
+    let names = std::fs::read_dir(store).unwrap().map(|entry| entry.unwrap().path());
+    let marker = names.into_iter().find(|path| path.to_str().unwrap().ends_with("-run")).unwrap();
+    std::fs::remove_file(&marker).unwrap();
+    std::fs::create_dir_all(marker.join("theirs")).unwrap();
+    let said = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("1 objects could not be deleted") && said.contains("s3b-tuner clean "), "{said}");
+    assert!(home.join("result.json").exists(), "what was measured is an answer all the same");
+    std::fs::remove_dir_all(&marker).unwrap();
+    std::fs::write(&marker, "").unwrap();
+    let cleaned = run(home, &["clean", "--all"]);
+    assert!(cleaned.status.success() && entries(store) == 0, "{}", stderr(&cleaned));
 }

@@ -64,6 +64,20 @@ fn a_directory_is_probed_and_left_as_it_was() {
     let dry = tuner(home.path(), &[&args[..], &["--dry-run"]].concat());
     assert!(dry.status.success() && stderr(&dry).contains("costs nothing"), "{}", stderr(&dry));
     assert!(!home.path().join("d.toml").exists());
+    // Known before anything is sent, and so before anything is paid for.
+    for (path, part) in [("no/such/d.toml", "there is no directory"), (home.path().to_str().unwrap(), "a directory is")]
+    {
+        let nowhere = tuner(home.path(), &[&args[..3], &["--force", "-o", path]].concat());
+        let said = stderr(&nowhere);
+        assert!(nowhere.status.code() == Some(1) && said.contains(part) && !said.contains("plan:"), "{said}");
+    }
+    // Known before anything is sent, and so before anything is paid for.
+    for (path, part) in [("no/such/d.toml", "there is no directory"), (home.path().to_str().unwrap(), "a directory is")]
+    {
+        let nowhere = tuner(home.path(), &[&args[..3], &["--force", "-o", path]].concat());
+        let said = stderr(&nowhere);
+        assert!(nowhere.status.code() == Some(1) && said.contains(part) && !said.contains("plan:"), "{said}");
+    }
     let output = tuner(home.path(), &args);
     assert!(output.status.success(), "{}", stderr(&output));
     let model = StoreModel::load(&home.path().join("d.toml")).unwrap();

@@ -15,11 +15,11 @@ use crate::connection::{Access, Connection};
 use crate::doctor::examined::{Pair, Report};
 use crate::doctor::{Check as Finding, Verdict, settings as fitness, worst};
 use crate::left_out::{Run, left_out, of_a_run};
+use crate::machine::machine_memory;
 use crate::model::StoreModel;
 use crate::outcome::{Configuration, PriceTable};
 use crate::output;
 use crate::prices::Reader;
-use crate::sweep::environment::machine_memory;
 use crate::sweep::grid;
 use crate::sweep::simulated::Simulator;
 use crate::sweep::subjects::{self, Chosen};
@@ -117,6 +117,7 @@ fn refused(args: &Check, error: &anyhow::Error) -> Report {
 
 fn examined(args: &Check, access: &Access, notices: Vec<String>) -> Result<Report> {
     let model = StoreModel::named(&args.model)?;
+    let prices = PriceTable::load(args.prices.as_deref().unwrap_or(&model.price.class))?;
     let mut checks = vec![Finding::ok("settings", "valid for a mount")];
     checks.extend(notices.into_iter().map(|notice| Finding::warn("settings", notice, "")));
     checks.extend(fitness::checks(&access.settings, &model, machine_memory()));
@@ -134,7 +135,7 @@ fn examined(args: &Check, access: &Access, notices: Vec<String>) -> Result<Repor
     let subjects = subjects::load(&chosen, true)?;
     subjects::notices(&subjects).iter().for_each(|notice| eprintln!("{notice}"));
     let store = model.describe();
-    let [this, default] = simulated(args, &access.settings, &subjects, model)?;
+    let [this, default] = simulated(args, &access.settings, &subjects, model, &prices)?;
     checks.extend(bounds(args, &this));
     let pair = Pair { this: this.summary, default: default.summary };
     if pair.is_beaten() {
@@ -178,8 +179,8 @@ fn simulated(
     settings: &Settings,
     subjects: &[subjects::Subject],
     model: StoreModel,
+    prices: &PriceTable,
 ) -> Result<[Configuration; 2]> {
-    let prices = PriceTable::load(args.prices.as_deref().unwrap_or(&model.price.class))?;
     let reader = if args.in_region || model.price.in_region { Reader::InRegion } else { Reader::Outside };
     let weights: Vec<f64> = subjects.iter().map(|subject| subject.info.weight).collect();
     let default = Settings { s3: settings.s3.clone(), ..Settings::default() };
@@ -195,7 +196,7 @@ fn simulated(
         saturate: false,
         seed: args.seed,
         threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        frame: Frame { weights: &weights, prices: &prices, reader },
+        frame: Frame { weights: &weights, prices, reader },
         machine_memory: machine_memory(),
         survey: settings.zero_map.survey,
         stop: &AtomicBool::new(false),

@@ -79,6 +79,9 @@ pub async fn probe(args: &Probe) -> Result<ExitCode> {
     if !args.dry_run && !args.force && output.exists() {
         bail!("{} is there already; give --force to replace it, or another -o", output.display());
     }
+    if !args.dry_run {
+        output::check_target("-o", &output)?;
+    }
     let study = Study::new(&name, billing, args.max_cost, args.max_time, args.seed)
         .map_err(|why| anyhow!("--max-cost {}: {why}; try --max-cost 0.05", args.max_cost))?;
     announce(args, &study);
@@ -90,7 +93,7 @@ pub async fn probe(args: &Probe) -> Result<ExitCode> {
         bucket::warn(name, &access).await?;
     }
     let Studied { fitted, findings, left } = study.carry_out(&access, None, &interrupt).await?;
-    output::write(&output, &file_text(&fitted, &findings, &study.plan)).context("-o")?;
+    keep(&output, &file_text(&fitted, &findings, &study.plan))?;
     output::print(&said(&fitted, &findings, &output))?;
     Ok(if findings.interrupted {
         ExitCode::from(EXIT_INTERRUPTED)
@@ -98,6 +101,14 @@ pub async fn probe(args: &Probe) -> Result<ExitCode> {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
+    })
+}
+
+/// Writes the model; what was paid for is not lost with the file.
+fn keep(path: &Path, text: &str) -> Result<()> {
+    output::write(path, text).or_else(|error| {
+        output::print(text).with_context(|| format!("-o: {error:#}"))?;
+        Err(error.context("-o (the model is on stdout instead)"))
     })
 }
 
@@ -158,4 +169,15 @@ fn file_text(fitted: &Fitted, findings: &Findings, plan: &Plan) -> String {
     fitted.head.iter().for_each(|line| text.push_str(&format!("# {}\n", line.replace('\n', " "))));
     text.push_str("# Bandwidth of a connection includes our own hashing of what is sent.\n");
     text + &text::write(&fitted.model, &fitted.notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_cannot_be_written_is_printed_and_an_error() {
+        let error = format!("{:#}", keep(Path::new("/no/such/directory/m.toml"), "").unwrap_err());
+        assert!(error.contains("on stdout") && error.contains("/no/such/directory/m.toml"), "{error}");
+    }
 }

@@ -1,27 +1,33 @@
 //! `s3b-tuner replay`: one workload, one configuration.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use s3b_engine::geometry::Geometry;
 use s3b_engine::settings::{Location, Settings};
 use s3b_scenarios::Op;
 
 use clap::Args;
 
-use crate::arguments::{Format, PaceName};
+use crate::arguments::{Format, PaceName, dollars};
+use crate::budget::{Budget, at_most};
 use crate::claim::Claim;
+use crate::confirm::OPENING;
 use crate::connection::Connection;
+use crate::doctor::bucket::{self, QUESTIONS};
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::left_out;
+use crate::outcome::{PriceTable, StoreLedger};
 use crate::output;
-use crate::place::Place;
+use crate::place::{CLAIMING, End, Place};
+use crate::prices::{Billing, Reader};
 use crate::progress::ProgressLine;
 use crate::replay::Pace;
 use crate::report::replay::{self as report, Subject};
 use crate::run::{self, Run, RunResult};
 use crate::trace_options::TraceOptions;
-use crate::workload::Workload;
+use crate::workload::{BlockSet, Workload};
 
 /// Run one workload on one configuration and report latencies, requests and cost
 ///
@@ -46,6 +52,15 @@ pub struct Replay {
     /// Do not put data in place first: reads of a trace then mostly find nothing
     #[arg(long)]
     pub no_prefill: bool,
+    /// Never spend more dollars than this on a bucket
+    #[arg(long, value_name = "DOLLARS", default_value_t = 0.5, value_parser = dollars)]
+    pub max_cost: f64,
+    /// Prices that --max-cost counts by: s3-standard, s3-express, or a file (`s3b-tuner cost --show` prints one)
+    #[arg(long, value_name = "NAME|FILE", default_value = "s3-standard")]
+    pub prices: String,
+    /// This machine is in the bucket's region, where reading costs no transfer
+    #[arg(long)]
+    pub in_region: bool,
     /// How the result is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -57,7 +72,7 @@ const REPLAY_EXAMPLES: &str = "\
 Examples:
   s3b-tuner replay random-mix --test /mnt/scratch --pace max
   s3b-tuner replay vm.vscsi.zst --config s3b.toml --test /mnt/scratch --pace x2
-  s3b-tuner replay disk.blktrace.0 --bucket mybucket --region eu-west-1 --format json > result.json
+  s3b-tuner replay disk.blktrace.0 --bucket mybucket --region eu-west-1 --max-cost 2 --format json > result.json
 
 Any one file of a blktrace recording stands for all of its CPUs.
 Latencies count from the intended start, so an operation that queued behind a slow one is charged for the wait;
@@ -77,6 +92,17 @@ const NOT_SCALED: &str = "note: only the times of the operations change: write d
 const VOLUME: &str = "replay";
 
 pub async fn replay(args: &Replay) -> Result<ExitCode> {
+    let access = args.connection.resolve()?;
+    let billing = match &access.settings.location {
+        Location::Memory => {
+            bail!("where to? Name a bucket (--bucket mybucket) or an existing directory (--test /mnt/scratch)")
+        }
+        Location::Directory(_) => Billing::FREE,
+        Location::Bucket(_) => {
+            let reader = if args.in_region { Reader::InRegion } else { Reader::Outside };
+            Billing::of(PriceTable::load(&args.prices)?, reader)
+        }
+    };
     let mut workload = Workload::load_with(&args.workload, &args.reading.options())?;
     if let PaceName::Times(factor) = args.pace {
         workload = workload.at_speed(factor)?;
@@ -84,22 +110,33 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
     if args.outstanding.is_some() && !matches!(args.pace, PaceName::Closed | PaceName::Max) {
         bail!("--outstanding does nothing at --pace={}, where times decide; add --pace closed", args.pace);
     }
-    let access = args.connection.resolve()?;
-    if access.settings.location == Location::Memory {
-        bail!("where to? Name a bucket (--bucket mybucket) or an existing directory (--test /mnt/scratch)");
-    }
     let (settings, device_starts) = run::fit(&access.settings, &workload)?;
     if args.pace != PaceName::Trace {
         eprintln!("{NOT_SCALED}");
     }
+    let found = found(args, &settings, &workload, &device_starts)?;
+    let budget = budget(args, &billing, &settings, found.count())?;
     let interrupt = Interrupt::listen();
-    let claim = Claim::new(&access, None).await?;
+    if let Location::Bucket(name) = &access.settings.location {
+        bucket::warn(name, &access).await?;
+    }
+    let claim = Claim::new(&access, None, budget.clone()).await?;
     let place = &claim.place;
     left_out::left_out(&settings, left_out::Run::Real).iter().for_each(|notice| eprintln!("{notice}"));
     eprintln!("working under {} of {}", place.prefix(), place.describe());
-    let result = in_place(args, place, &settings, &workload, device_starts, &interrupt).await;
+    let ran = tokio::select! {
+        biased;
+        end = place.ended() => Err(of_end(args, end)),
+        ran = in_place(args, place, &settings, &workload, (device_starts, &found), &interrupt) => {
+            // Whatever failed because the place has ended failed for that reason.
+            ran.map_err(|error| place.has_ended().map_or(error, |end| of_end(args, end)))
+        }
+    };
     let cleaned = claim.end().await;
-    let (subject, result) = result?;
+    if let Some(budget) = &budget {
+        eprintln!("spent ${:.4} of at most ${}, all requests included", budget.dollars(), args.max_cost);
+    }
+    let (subject, result) = ran?;
     result.notices.iter().for_each(|notice| eprintln!("{notice}"));
     let text = match args.format {
         Format::Text => report::text(&subject, &result),
@@ -117,24 +154,71 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
     })
 }
 
+fn of_end(args: &Replay, end: End) -> anyhow::Error {
+    match end {
+        End::OutOfMoney => anyhow!(
+            "out of money: the next request might pass --max-cost {}; the workload is not at its end, and what was stored \
+             is deleted; --max-cost {} allows more",
+            args.max_cost,
+            args.max_cost * 2.0
+        ),
+        End::CannotNote(error) => {
+            anyhow::Error::from(error).context("the run ends here, and what it stored is deleted")
+        }
+    }
+}
+
+/// The blocks to be put in place.
+fn found(args: &Replay, settings: &Settings, workload: &Workload, device_starts: &[u64]) -> Result<BlockSet> {
+    let (block_size, size) = (settings.volume.block_size.unwrap_or(0), settings.volume.size.unwrap_or(0));
+    let geometry = Geometry::new(block_size, size)?;
+    if args.no_prefill { Ok(BlockSet::new(geometry.blocks())) } else { workload.prefilled(geometry, device_starts) }
+}
+
+/// Says what putting blocks in place costs, before anything is sent; of a store that costs nothing, how many they are.
+fn budget(args: &Replay, billing: &Billing, settings: &Settings, blocks: u64) -> Result<Option<Arc<Budget>>> {
+    let budget = Budget::of(billing, args.max_cost);
+    let put_bytes = blocks * settings.volume.block_size.unwrap_or(0);
+    let puts = StoreLedger { puts: blocks, put_bytes, ..StoreLedger::ZERO };
+    // Looking at the bucket, claiming a place, opening a volume to fill it and one to run on.
+    let opening = at_most(&OPENING.times(2.0), &settings.volume.prefix, 1);
+    let most = puts.plus(&QUESTIONS).plus(&CLAIMING).plus(&opening);
+    let dollars = billing.dollars(&most);
+    match &budget {
+        None if blocks > 0 => eprintln!("putting {blocks} blocks in place"),
+        None => {}
+        Some(_) if dollars > args.max_cost => bail!(
+            "--max-cost {} is too little: putting {blocks} blocks in place alone may cost ${dollars:.4}; --max-cost {:.2} \
+             leaves as much for the workload",
+            args.max_cost,
+            dollars * 2.0 + 0.01
+        ),
+        Some(_) => eprintln!(
+            "before the workload begins, {blocks} blocks are put in place: at most {} PUT of {} MiB and {} GET, \
+             ${dollars:.4}; what it asks itself comes on top; never more than ${}",
+            most.puts,
+            put_bytes.div_ceil(1 << 20),
+            most.gets,
+            args.max_cost
+        ),
+    }
+    if let Some(budget) = &budget {
+        // Asked before there is a place.
+        budget.charge_earlier(&QUESTIONS);
+    }
+    Ok(budget)
+}
+
 async fn in_place(
     args: &Replay,
     place: &Place,
     settings: &Settings,
     workload: &Workload,
-    device_starts: Vec<u64>,
+    (device_starts, found): (Vec<u64>, &BlockSet),
     interrupt: &Interrupt,
 ) -> Result<(Subject, RunResult)> {
     let (block_size, size) = (settings.volume.block_size.unwrap_or(0), settings.volume.size.unwrap_or(0));
-    let geometry = Geometry::new(block_size, size)?;
-    let mut prefilled_blocks = 0;
-    if !args.no_prefill {
-        let blocks = workload.prefilled(geometry, &device_starts)?;
-        if blocks.count() > 0 {
-            eprintln!("putting {} blocks in place", blocks.count());
-        }
-        prefilled_blocks = run::prefill(place, settings, VOLUME, &blocks, &workload.content(), interrupt).await?;
-    }
+    let prefilled_blocks = run::prefill(place, settings, VOLUME, found, &workload.content(), interrupt).await?;
     let outstanding = |unless: usize| args.outstanding.map_or(unless, usize::from);
     let pace = match args.pace {
         PaceName::Trace | PaceName::Times(_) => Pace::Schedule,

@@ -20,7 +20,7 @@ use crate::prices::Reader;
 use crate::report::{self, config};
 use crate::runs;
 use crate::sweep::request::Request;
-use crate::sweep::run;
+use crate::sweep::run::{self, Swept};
 use crate::sweep::subjects::Chosen;
 use crate::sweep::{show, target};
 use crate::trace_options::TraceOptions;
@@ -162,11 +162,11 @@ pub async fn sweep(args: &Sweep) -> Result<ExitCode> {
     let args = resumed.as_ref().unwrap_or(args);
     config::check_target(&args.output, args.force)?;
     for (option, path) in [("--save", &args.save), ("--html", &args.html)] {
-        path.as_ref().map_or(Ok(()), |path| output::check_parent(option, path))?;
+        path.as_ref().map_or(Ok(()), |path| output::check_target(option, path))?;
     }
     let request = request(args)?;
     let interrupt = Interrupt::listen();
-    let Some(outcome) = run::sweep(&request, &interrupt).await? else {
+    let Some(Swept { outcome, left }) = run::sweep(&request, &interrupt).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     // What was paid for is kept first: the settings, then the rest, whichever of it fails.
@@ -176,7 +176,7 @@ pub async fn sweep(args: &Sweep) -> Result<ExitCode> {
     if outcome.answer.is_some() {
         say(args, &written(args))?;
     }
-    Ok(exit_code(&outcome))
+    Ok(exit_code(&outcome, left))
 }
 
 /// Writes all files; the first failure is the answer.
@@ -225,10 +225,12 @@ fn resumed(id: &str, now: &Sweep) -> Result<Sweep> {
     Ok(all)
 }
 
-fn exit_code(outcome: &Outcome) -> ExitCode {
+/// `left`: objects that could not be deleted.
+fn exit_code(outcome: &Outcome, left: u64) -> ExitCode {
     match (outcome.run.stopped.as_deref(), &outcome.answer) {
         (Some("interrupted"), _) => ExitCode::from(EXIT_INTERRUPTED),
         (_, None) => ExitCode::FAILURE,
+        _ if left > 0 => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     }
 }

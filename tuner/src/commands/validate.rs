@@ -20,7 +20,7 @@ use crate::progress::ProgressLine;
 use crate::report::table::Table;
 use crate::sweep::target::Target;
 use crate::validate::judge::judge;
-use crate::validate::run::{self, Request};
+use crate::validate::run::{self, Request, Validated};
 use crate::validate::show;
 use crate::validate::validation::Validation;
 
@@ -135,21 +135,22 @@ pub async fn validate(args: &Validate) -> Result<ExitCode> {
     if let Some(directory) = &args.oracles {
         return oracles(args, directory.clone());
     }
-    let validation = match &args.from {
+    let (validation, of_now) = match &args.from {
         Some(path) => {
             let mut validation = Validation::load(path)?;
             validation.judgement = Some(judge(&validation));
-            validation
+            (validation, None)
         }
         None => {
             let request = request(args)?;
             if let Some(path) = &args.output {
-                check_output(path)?;
+                // Half an hour of runs is not to be lost for a mistyped path.
+                output::check_target("-o", path)?;
             }
-            let Some(validation) = run::validate(&request, &Interrupt::listen()).await? else {
+            let Some(Validated { validation, left, run }) = run::validate(&request, &Interrupt::listen()).await? else {
                 return Ok(ExitCode::SUCCESS);
             };
-            validation
+            (validation, Some((left, run)))
         }
     };
     if let Some(path) = &args.output {
@@ -157,8 +158,13 @@ pub async fn validate(args: &Validate) -> Result<ExitCode> {
         eprintln!("Written to {}", path.display());
     }
     output::print(&show::render(&validation, args.format == Printed::Md))?;
+    let left = of_now.as_ref().map_or(0, |(left, _)| *left);
+    if let Some((_, run)) = of_now {
+        run.give_up()?;
+    }
     let reached = validation.judgement.as_ref().is_some_and(crate::validate::judgement::Judgement::is_reached);
     Ok(match (validation.is_partial(), reached) {
+        _ if left > 0 => ExitCode::FAILURE,
         (true, _) => ExitCode::from(EXIT_PARTIAL),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::FAILURE,
@@ -191,14 +197,6 @@ fn request(args: &Validate) -> Result<Request> {
         jobs: args.jobs,
         dry_run: args.dry_run,
     })
-}
-
-/// Half an hour of runs is not to be lost for a mistyped path.
-fn check_output(path: &std::path::Path) -> Result<()> {
-    if path.is_dir() {
-        bail!("-o {}: a directory is there; name a file in it", path.display());
-    }
-    output::check_parent("-o", path)
 }
 
 fn oracles(args: &Validate, directory: PathBuf) -> Result<ExitCode> {

@@ -25,7 +25,7 @@ use s3b_engine::settings::Settings;
 
 pub use self::cut::Piece;
 pub use self::judge::judge;
-pub use self::plan::{Plan, Setup, plan};
+pub use self::plan::{OPENING, Plan, Setup, plan};
 pub use self::rounds::{Keep, run};
 use crate::answer::goal::GoalKind;
 use crate::model::StoreModel;

@@ -41,7 +41,8 @@ pub(super) struct Stage<'a> {
     pub plan: &'a Plan,
     pub place: &'a Place,
     pub interrupt: &'a Interrupt,
-    filled: BTreeSet<String>,
+    /// Names of volumes.
+    pub filled: BTreeSet<String>,
     pub notices: BTreeSet<String>,
 }
 

@@ -1,5 +1,6 @@
 //! What will run, how often, and what it costs at worst; known before the first paid request.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
@@ -12,8 +13,11 @@ use super::cut::{self, Piece};
 use super::pool::{Part, pool};
 use super::wear::Wear;
 use super::{Candidate, Purpose, Wanted};
+use crate::budget::at_most;
+use crate::machine::machine_memory;
 use crate::outcome::run::WindowInfo;
 use crate::outcome::{Figures, Ledger, StoreLedger};
+use crate::place::CLAIMING;
 use crate::simulate::{self, Job, Simulated};
 
 /// Real runs may need so many times the requests that were simulated: repetitions, another interleaving.
@@ -25,7 +29,8 @@ const SHARE_FOR_RUNS: f64 = 0.7;
 /// Shorter runs show little but how a run starts.
 const LEAST_SECONDS: f64 = 2.0;
 /// Of opening and closing one volume: superblock, mount token, looking at what is there; each doubled.
-const OPENING: StoreLedger = StoreLedger {
+/// Only volumes without a superblock are listed, and these are empty here.
+pub const OPENING: StoreLedger = StoreLedger {
     gets: 16,
     heads: 4,
     puts: 6,
@@ -36,8 +41,8 @@ const OPENING: StoreLedger = StoreLedger {
     put_bytes: 4 << 10,
     ..StoreLedger::ZERO
 };
-/// Of claiming the place.
-const CLAIMING: StoreLedger = StoreLedger { gets: 2, puts: 2, lists: 4, get_bytes: 8 << 10, ..StoreLedger::ZERO };
+/// Objects of a volume besides its blocks: superblock, mount token.
+const OTHER_KEYS: u64 = 2;
 /// Seconds for opening and closing a volume, and for each block put in place or read in before a run, 16 at a time.
 const OPENING_SECONDS: f64 = 0.5;
 const SECONDS_PER_BLOCK: f64 = 0.03 / 16.0;
@@ -47,8 +52,8 @@ const SECONDS_PER_BLOCK: f64 = 0.03 / 16.0;
 pub struct Setup {
     /// Of the volume in the place.
     pub volume: String,
-    /// Place among the candidates of the first that uses it.
-    pub candidate: usize,
+    /// Places among the candidates of those that use it, the first first.
+    pub candidates: Vec<usize>,
     pub piece: usize,
     pub blocks: u64,
     /// At worst.
@@ -163,6 +168,16 @@ impl Plan {
         self.runs[candidate][piece].plus(&filling)
     }
 
+    /// Dollars at worst to fill the volumes that these slots use, without those in `filled`.
+    pub fn filling_dollars(&self, slots: &[usize], filled: &BTreeSet<String>) -> f64 {
+        let twin = self.slots() - 1;
+        let used =
+            |setup: &&Setup| slots.iter().any(|slot| setup.candidates.contains(if *slot == twin { &0 } else { slot }));
+        let missing = self.setups.iter().filter(|setup| !filled.contains(&setup.volume)).filter(used);
+        let most = missing.fold(StoreLedger::ZERO, |sum, setup| sum.plus(&setup.most));
+        self.wanted.prices.dollars(&most, self.wanted.reader)
+    }
+
     /// What a person reads before anything is spent.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -218,12 +233,6 @@ fn without_survey(settings: &mut Settings) {
     if settings.zero_map.survey == SurveyMode::Auto {
         settings.zero_map.survey = SurveyMode::Off;
     }
-}
-
-/// Bytes of memory of this machine.
-pub(super) fn machine_memory() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram as u64 * u64::from(info.mem_unit)
 }
 
 /// Seconds for one run of one case.
@@ -309,11 +318,13 @@ impl Costs {
                 let one = &simulated[*n][number];
                 costs.fill(wanted, place, *n, (number, piece))?;
                 let primed = primed(&one.ledger, piece, *n);
-                let mends = mends(&wanted.candidates[*n].settings, piece)?;
+                let settings = &wanted.candidates[*n].settings;
+                let (mends, keys) = mends(settings, piece)?;
                 // Filling opens the volume as well.
                 let opened = if mends.puts > 0 { 2.0 } else { 1.0 };
-                let mut run = OPENING.times(opened);
-                add(&mut run, &one.ledger.store, SAFETY);
+                let prefix = &settings.volume.prefix;
+                let mut run = at_most(&OPENING.times(opened), prefix, OTHER_KEYS);
+                add(&mut run, &at_most(&one.ledger.store, prefix, keys), SAFETY);
                 add(&mut run, &primed, SAFETY);
                 add(&mut run, &mends, SAFETY);
                 add(&mut costs.round, &run, times);
@@ -334,15 +345,19 @@ impl Costs {
         let geometry = Geometry::new(block_size, settings.volume.size.unwrap_or(0))?;
         let blocks = piece.tape.found_blocks(geometry, &device_starts)?.count();
         let volume = super::once::volume_name(&settings, number);
-        if blocks == 0 || self.setups.iter().any(|setup| setup.volume == volume) {
+        if blocks == 0 {
+            return Ok(());
+        }
+        if let Some(shared) = self.setups.iter_mut().find(|setup| setup.volume == volume) {
+            shared.candidates.push(place);
             return Ok(());
         }
         let stored = StoreLedger { puts: blocks, put_bytes: blocks * block_size, ..StoreLedger::ZERO };
-        let mut most = OPENING;
+        let mut most = at_most(&OPENING, &settings.volume.prefix, OTHER_KEYS);
         add(&mut most, &stored, SAFETY);
         self.setup = self.setup.plus(&most);
         self.setup_seconds += OPENING_SECONDS + blocks as f64 * SECONDS_PER_BLOCK;
-        self.setups.push(Setup { volume, candidate: place, piece: number, blocks, most });
+        self.setups.push(Setup { volume, candidates: vec![place], piece: number, blocks, most });
         Ok(())
     }
 
@@ -407,13 +422,15 @@ fn least_rounds(wanted: &Wanted) -> u32 {
     }
 }
 
-/// What puts a volume back as it was, before a run that is not the first on it.
-fn mends(settings: &Settings, piece: &Piece) -> Result<StoreLedger> {
+/// What puts a volume back as it was, before a run that is not the first on it, and the most keys it ever has.
+fn mends(settings: &Settings, piece: &Piece) -> Result<(StoreLedger, u64)> {
     let (settings, device_starts) = piece.tape.fit(settings)?;
     let block_size = settings.volume.block_size.unwrap_or(0);
     let geometry = Geometry::new(block_size, settings.volume.size.unwrap_or(0))?;
     let found = piece.tape.found_blocks(geometry, &device_starts)?;
-    Ok(Wear::of(piece, geometry, &device_starts, &found)?.requests(block_size))
+    let wear = Wear::of(piece, geometry, &device_starts, &found)?;
+    let keys = found.count() + wear.made.count() + OTHER_KEYS;
+    Ok((wear.requests(block_size), keys))
 }
 
 /// The requests that put the cache into its state, never simulated: each resident block is read.

@@ -29,6 +29,8 @@ pub struct Keep<'a> {
     pub run: Option<&'a RunDirectory>,
     /// Whole rounds of the same plan; they are not repeated.
     pub earlier: Vec<Round>,
+    /// The plan was made by an earlier sitting, within means of which that one has used some.
+    pub resumed: bool,
 }
 
 struct Runner<'a> {
@@ -42,6 +44,8 @@ struct Runner<'a> {
     rounds: Vec<Round>,
     unfinished: Option<Round>,
     begun: clock::Instant,
+    resumed: bool,
+    /// Of this sitting.
     longest_round: Duration,
     /// Of rounds that were there already.
     earlier_runs: u64,
@@ -74,6 +78,7 @@ pub async fn run(
         rounds: keep.earlier,
         unfinished: None,
         begun: clock::now(),
+        resumed: keep.resumed,
         longest_round: Duration::ZERO,
         earlier_runs,
         stopped: None,
@@ -157,7 +162,7 @@ impl Runner<'_> {
 
     /// One round; false: it was not run whole, and why is noted.
     async fn round(&mut self, number: u32, slots: &[usize], hold_out: bool) -> Result<bool> {
-        self.stopped = self.why_not(hold_out).map(str::to_owned);
+        self.stopped = self.why_not(slots, hold_out).map(str::to_owned);
         if self.stopped.is_some() {
             return Ok(false);
         }
@@ -211,7 +216,7 @@ impl Runner<'_> {
     }
 
     /// What keeps the next round from being begun.
-    fn why_not(&self, hold_out: bool) -> Option<&'static str> {
+    fn why_not(&self, slots: &[usize], hold_out: bool) -> Option<&'static str> {
         let wanted = &self.plan.wanted;
         let of_one = 1.0 / self.plan.slots() as f64;
         // A part of a round is worth nothing to a choice.
@@ -223,14 +228,18 @@ impl Runner<'_> {
         if self.interrupt.is_asked() {
             return Some("interrupted");
         }
-        // Nothing is known of the first round but the plan, which fits.
-        let needed = self.longest_round.as_secs_f64() * SLOWER * (share + after);
+        // A fresh plan fits, so that nothing is asked of its first round.
+        let unknown = self.resumed && self.longest_round.is_zero();
+        let round_s = if unknown { self.plan.round_seconds } else { self.longest_round.as_secs_f64() };
+        let needed = round_s * SLOWER * (share + after);
         if self.begun.elapsed().as_secs_f64() + needed > wanted.max_time.as_secs_f64() {
             return Some("out of time");
         }
         let budget = self.place.budget()?;
-        let needed = self.plan.round_dollars * (share + after);
-        let too_dear = !self.rounds.is_empty() && budget.cap().is_some_and(|cap| budget.dollars() + needed > cap);
+        // A fresh plan fits here as well: it has money for a round more than this asks for, the control's.
+        let filling = self.plan.filling_dollars(slots, &self.stage.filled);
+        let needed = self.plan.round_dollars * (share + after) + if share > 0.0 { filling } else { 0.0 };
+        let too_dear = budget.cap().is_some_and(|cap| budget.dollars() + needed > cap);
         (too_dear || budget.is_exhausted()).then_some("out of money")
     }
 

@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::connection::Access;
 use crate::interrupt::Interrupt;
 use crate::model::shipped;
-use crate::outcome::Verdict;
+use crate::outcome::{StoreLedger, Verdict};
 use crate::place::{Owner, Place};
 use crate::runs::{Description, Record, RunDirectory};
 use crate::simulate::Found;
@@ -103,7 +103,7 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
     let description = Description { id: "aa".into(), ..Description::default() };
     let run_directory = Arc::new(RunDirectory::create_in(dir.path(), description).unwrap());
     let place = place(true, Owner { run: Some(run_directory.clone()), budget: Some(budget.clone()) }).await;
-    let keep = Keep { run: Some(&run_directory), earlier: Vec::new() };
+    let keep = Keep { run: Some(&run_directory), ..Keep::default() };
     let mut steps = Vec::new();
     let confirmed =
         run(&plan, &place, keep, &quickest, &Interrupt::default(), &mut |step| steps.push(step)).await.unwrap();
@@ -142,13 +142,13 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
         .collect();
     let place = self::place(true, Owner::default()).await;
     let first = vec![earlier[0].clone()];
-    let keep = Keep { run: None, earlier };
+    let keep = Keep { run: None, earlier, resumed: true };
     let resumed = run(&plan, &place, keep, &quickest, &Interrupt::default(), &mut |_| panic!("nothing is left to run"))
         .await
         .unwrap();
     assert_eq!((&resumed.measured, &resumed.losses), (&confirmed.measured, &confirmed.losses));
     // Differences and the control are of the one that is recommended, whatever its mean.
-    let keep = Keep { run: None, earlier: resumed.rounds };
+    let keep = Keep { run: None, earlier: resumed.rounds, resumed: true };
     let other = |_: &[Vec<Figures>], _: Option<f64>| Some(1);
     let chosen = run(&plan, &place, keep, &other, &Interrupt::default(), &mut |_| panic!("nothing is left to run"))
         .await
@@ -159,7 +159,7 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
     let capped = self::budget(budget.dollars() + plan.round_dollars);
     capped.charge_earlier(&budget.spent());
     let place = self::place(true, Owner { run: None, budget: Some(capped.clone()) }).await;
-    let keep = Keep { run: None, earlier: first };
+    let keep = Keep { run: None, earlier: first, resumed: true };
     let poor =
         run(&plan, &place, keep, &quickest, &Interrupt::default(), &mut |_| panic!("no money is left")).await.unwrap();
     assert_eq!((poor.stopped.as_deref(), poor.rounds.len()), (Some("out of money"), 1));
@@ -168,13 +168,46 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_meets_its_cap_ends_with_what_it_has() {
     let plan = plan(wanted(), &AtomicBool::new(false)).unwrap();
-    // A cap that the plan does not know of, in the middle of the second round.
-    let budget = budget(plan.round_dollars * 0.6);
+    let budget = budget(plan.dollars);
     let place = place(false, Owner { run: None, budget: Some(budget.clone()) }).await;
-    let confirmed = run(&plan, &place, Keep::default(), &quickest, &Interrupt::default(), &mut |_| {}).await.unwrap();
-    assert_eq!(confirmed.stopped.as_deref(), Some("out of money"));
+    // In the middle of the second round the price of all that was planned is gone otherwise.
+    let mut ran = 0;
+    let mut spend = |_: Step| {
+        ran += 1;
+        if ran == 4 {
+            let puts = ((plan.dollars - budget.dollars()) / 5e-6) as u64;
+            budget.charge_earlier(&StoreLedger { puts, ..StoreLedger::ZERO });
+        }
+    };
+    let confirmed = run(&plan, &place, Keep::default(), &quickest, &Interrupt::default(), &mut spend).await.unwrap();
+    assert_eq!((confirmed.stopped.as_deref(), confirmed.rounds.len(), ran), (Some("out of money"), 1, 4));
     assert!(budget.dollars() <= budget.cap().unwrap());
     assert_eq!(place.clean().await.left, 0);
+}
+
+/// Killed in the middle of the first round, with most of the money gone: there is nothing to be had for the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_resumed_before_its_first_whole_round_begins_none_that_it_cannot_end() {
+    let plan = plan(wanted(), &AtomicBool::new(false)).unwrap();
+    let resumed = || Keep { resumed: true, ..Keep::default() };
+    let filling = plan.filling_dollars(&[0, 1, 2], &BTreeSet::new());
+    assert!(filling > 0.0 && plan.filling_dollars(&[1], &BTreeSet::new()) < filling);
+    // Enough for the first round and the control, but not for filling their volumes as well.
+    let cap = plan.round_dollars * (1.0 + 1.0 / plan.slots() as f64) + filling * 0.9;
+    let budget = budget(cap);
+    let place = self::place(true, Owner { run: None, budget: Some(budget.clone()) }).await;
+    let claimed = budget.dollars();
+    assert!(claimed < filling * 0.9, "{claimed} {filling}");
+    let never = &mut |_: Step| panic!("nothing is begun");
+    let poor = run(&plan, &place, resumed(), &quickest, &Interrupt::default(), never).await.unwrap();
+    assert_eq!((poor.stopped.as_deref(), budget.dollars()), (Some("out of money"), claimed));
+    place.clean().await;
+    let mut plan = plan;
+    plan.wanted.max_time = Duration::from_secs_f64(plan.round_seconds);
+    let place = self::place(true, Owner::default()).await;
+    let late = run(&plan, &place, resumed(), &quickest, &Interrupt::default(), never).await.unwrap();
+    assert_eq!(late.stopped.as_deref(), Some("out of time"));
+    place.clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,8 +48,8 @@ pub async fn checks(name: &str, access: &Access) -> Vec<Check> {
     checks
 }
 
-/// What [`warnings`] sends; each question is billed as a GET.
-pub const QUESTIONS: StoreLedger = StoreLedger { gets: 4, lists: 1, ..StoreLedger::ZERO };
+/// What [`warnings`] sends; each question is billed as a GET, and answered with a document that is short.
+pub const QUESTIONS: StoreLedger = StoreLedger { gets: 4, lists: 1, get_bytes: 32 << 10, ..StoreLedger::ZERO };
 
 /// What speaks against storing in this bucket, for those who are about to: versions, locks, copies, storage classes. What
 /// may not be asked speaks against nothing.
@@ -103,7 +103,7 @@ async fn configured(backend: &S3Backend, prefix: &str) -> Vec<Check> {
 
 /// A few requests in a prefix of our own, which is cleaned afterwards.
 async fn tried_out(access: &Access) -> Vec<Check> {
-    let claim = match Claim::new(access, None).await {
+    let claim = match Claim::new(access, None, None).await {
         Ok(claim) => claim,
         Err(error) => return vec![Check::fail("access", format!("{error:#}"), "allow s3:ListBucket, s3:PutObject")],
     };

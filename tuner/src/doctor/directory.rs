@@ -20,7 +20,7 @@ const OBJECT: usize = 1 << 20;
 const LITTLE_ROOM: u64 = 1 << 30;
 
 pub async fn checks(path: &Path, access: &Access) -> Vec<Check> {
-    let claim = match Claim::new(access, None).await {
+    let claim = match Claim::new(access, None, None).await {
         Ok(claim) => claim,
         Err(error) => {
             return vec![Check::fail("directory", format!("{error:#}"), "mend this first; the rest needs it")];

@@ -19,21 +19,22 @@ use crate::connection::Access;
 use crate::doctor::bucket::QUESTIONS;
 use crate::interrupt::Interrupt;
 use crate::model::settings::{CpuRates, Limits};
-use crate::model::{StoreModel, shipped, text};
-use crate::outcome::StoreLedger;
+use crate::model::{StoreModel, text};
+use crate::outcome::{PriceTable, StoreLedger};
+use crate::place::CLAIMING;
 use crate::prices::Billing;
 use crate::runs::{Record, RunDirectory};
 use crate::{rates, reach};
 
-/// Opening the bucket and claiming a place, besides timing connections.
-const OPENING_LISTS: u64 = 4;
-const CLAIMING: StoreLedger = StoreLedger { puts: 2, gets: 2, ..StoreLedger::ZERO };
+const STANDARD: &str = "s3-standard";
 
 /// A probe that was planned and may be carried out.
 pub struct Study {
     pub name: String,
     pub plan: Plan,
     pub bounds: Bounds,
+    /// Line of the price table that the model names; prices of nobody's table are taken for S3 STANDARD's.
+    pub price_class: String,
 }
 
 /// What it came to.
@@ -49,7 +50,9 @@ impl Study {
     /// The cap is below the smallest probe; says what that costs.
     pub fn new(name: &str, billing: Billing, max_cost: f64, max_time: Duration, seed: u64) -> Result<Self, String> {
         let plan = Plan::new(&billing, max_cost - billing.dollars(&opening().plus(&CLAIMING)))?;
-        Ok(Self { name: name.to_owned(), plan, bounds: Bounds { billing, max_dollars: max_cost, max_time, seed } })
+        let price_class = billing.prices.as_ref().and_then(PriceTable::class).unwrap_or(STANDARD).to_owned();
+        let bounds = Bounds { billing, max_dollars: max_cost, max_time, seed };
+        Ok(Self { name: name.to_owned(), plan, bounds, price_class })
     }
 
     /// Dollars, of everything that is sent.
@@ -88,7 +91,8 @@ impl Study {
         }
         let studied = self.measure(access, owner.clone(), budget.clone(), interrupt).await;
         let dollars = budget.as_ref().map_or(0.0, |budget| budget.dollars());
-        let whole = studied.as_ref().ok().filter(|studied| !studied.findings.interrupted);
+        // Whoever takes the model from here stores more, which is no good where nothing can be deleted.
+        let whole = studied.as_ref().ok().filter(|studied| !studied.findings.interrupted && studied.left == 0);
         note(Record::Learnt { dollars, model: whole.map(|studied| text::write(&studied.fitted.model, &[])) })?;
         studied.map_err(|error| match budget {
             Some(_) => error.context(format!("learning {} cost ${dollars:.4} and failed", self.name)),
@@ -108,14 +112,14 @@ impl Study {
             _ => 0.0,
         };
         let claim = match owner {
-            Some(run) => Claim::of(access, budget, run).await?,
-            None => Claim::new(access, budget).await?,
+            Some(run) => Claim::of(access, None, budget, run).await?,
+            None => Claim::new(access, None, budget).await?,
         };
         eprintln!("working under {} of {}; Ctrl-C stops earlier", claim.place.prefix(), claim.place.describe());
         let described = claim.place.describe();
         let findings = probe(&claim.place, &self.plan, &self.bounds, interrupt).await;
         let left = claim.end().await.left;
-        let known = known(access, self.name.clone(), described, set_up_ms).await?;
+        let known = known(self, access, described, set_up_ms).await?;
         let findings = findings?;
         let fitted = fit::fit(&findings.cells, known).map_err(|why| anyhow!("no model comes of this probe: {why}"))?;
         let (fitted, findings) =
@@ -131,8 +135,9 @@ fn settled(mut fitted: Fitted, found: &[(Planned, Visit)]) -> Result<Fitted> {
     Ok(Fitted { model, ..fitted })
 }
 
+/// What is sent before there is a place, and not through one.
 fn opening() -> StoreLedger {
-    QUESTIONS.plus(&StoreLedger { lists: reach::REQUESTS + OPENING_LISTS, ..StoreLedger::ZERO })
+    QUESTIONS.plus(&reach::OPENING.times(reach::REQUESTS as f64))
 }
 
 /// A model of a store for a sweep or a validation that goes on with it, and what it cost.
@@ -159,21 +164,46 @@ pub async fn learn(
     Ok((fitted.model, dollars))
 }
 
+/// Amazon's limits of a class, as the model says that comes with the program.
+fn published(price_class: &str) -> Result<Limits> {
+    Ok(StoreModel::named(price_class)?.limits)
+}
+
 /// What a model says that no request tells.
-async fn known(access: &Access, name: String, place: String, connection_set_up_ms: f64) -> Result<Known> {
+async fn known(study: &Study, access: &Access, place: String, connection_set_up_ms: f64) -> Result<Known> {
     let amazon = matches!(access.settings.location, Location::Bucket(_)) && access.settings.s3.base_url.is_none();
     let at = access.settings.s3.base_url.clone().map(|url| format!(" at {url}")).unwrap_or_default();
     let now = jiff::Timestamp::try_from(clock::wall()).context("this machine's clock")?;
     Ok(Known {
-        name,
+        name: study.name.clone(),
         place: format!("{place}{at}, from this machine"),
         when: now.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-        price_class: "s3-standard".into(),
+        price_class: study.price_class.clone(),
         connection_set_up_ms,
         cpu: CpuRates {
             wake_up_us: rates::wake_up_us().await.round(),
             ..rates::cpu_rates(&rates::of_this_machine().await?)
         },
-        published: if amazon { shipped::standard().limits } else { Limits::default() },
+        published: if amazon { published(&study.price_class)? } else { Limits::default() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prices::Reader;
+
+    #[test]
+    fn a_model_is_of_the_class_that_was_paid_for() {
+        let class = |prices: PriceTable| {
+            let billing = Billing::of(prices, Reader::InRegion);
+            Study::new("b", billing, 1.0, Duration::from_secs(1), 1).unwrap().price_class
+        };
+        for name in [STANDARD, "s3-express"] {
+            assert_eq!(class(PriceTable::load(name).unwrap()), name);
+            assert_eq!(published(name).unwrap(), StoreModel::named(name).unwrap().limits);
+        }
+        assert_ne!(published(STANDARD).unwrap(), published("s3-express").unwrap());
+        assert_eq!(class(PriceTable { put_per_1000: 0.1, ..PriceTable::standard() }), STANDARD);
+    }
 }

@@ -4,6 +4,7 @@
 //! rounds, so that a slow minute of the store does not fall on one cell alone. The numbers of requests are scaled down until
 //! the worst case fits the cap.
 
+use crate::budget::at_most;
 use crate::model::Operation;
 use crate::outcome::StoreLedger;
 use crate::prices::Billing;
@@ -31,7 +32,7 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// What one visit is billed for at most.
+    /// What one visit is billed for at most: every page of a listing may be full.
     pub fn slot_requests(&self) -> StoreLedger {
         let count = self.slot;
         let mut requests = StoreLedger::ZERO;
@@ -42,7 +43,7 @@ impl Planned {
             Operation::Delete | Operation::BulkDelete => requests.deletes = count,
             Operation::List => requests.lists = count,
         }
-        requests
+        at_most(&requests, "", u64::MAX)
     }
 
     /// The first of a visit are not counted: connections open, queues fill.

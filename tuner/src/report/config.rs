@@ -81,7 +81,7 @@ fn checksum(text: &str) -> u64 {
 pub fn check_target(path: &Path, force: bool) -> Result<()> {
     let shown = path.display();
     match std::fs::read(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => output::check_parent("--output", path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => output::check_target("--output", path),
         Err(error) => Err(error).with_context(|| format!("--output={shown}: cannot be looked at")),
         Ok(old) if force || is_ours_unedited(&old) => Ok(()),
         Ok(_) => bail!(

@@ -12,7 +12,7 @@ pub mod keys;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +22,7 @@ use s3b_engine::settings::{Location, Settings};
 use serde::{Deserialize, Serialize};
 
 use self::keys::KeyLog;
+use crate::model::DiskRates;
 use crate::outcome::rounds::Round;
 use crate::outcome::{Outcome, StoreLedger};
 
@@ -61,6 +62,16 @@ impl Whereabouts {
             (None, Some(directory)) => directory.display().to_string(),
             (None, None) => "memory".into(),
         }
+    }
+
+    /// With all that tells two places apart.
+    fn exactly(&self) -> String {
+        if self.bucket.is_none() {
+            return self.describe();
+        }
+        let endpoint = self.base_url.as_deref().unwrap_or("Amazon's endpoint");
+        let region = self.region.as_deref().unwrap_or("not given");
+        format!("{} ({endpoint}, region {region})", self.describe())
     }
 }
 
@@ -125,11 +136,14 @@ pub enum Record {
     Spent(StoreLedger),
 }
 
-/// The bounds that real runs were planned within: the same again give the same plan.
+/// What real runs were planned by: the same again gives the same plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
     pub max_time_ns: u64,
     pub max_dollars: f64,
+    /// That simulated cache files lie on, as it was found then: measured again, it would be another.
+    #[serde(default)]
+    pub disk: Option<DiskRates>,
     /// Of the plan.
     pub digest: String,
 }
@@ -234,7 +248,19 @@ impl RunDirectory {
     /// # Errors
     /// The file system's.
     pub fn forget(&self) -> Result<bool> {
-        if !keys::read(&self.path)?.is_empty() || !read_results(&self.path)?.is_empty() {
+        if !read_results(&self.path)?.is_empty() {
+            return Ok(true);
+        }
+        self.give_up()
+    }
+
+    /// Forgets a run whose results are kept elsewhere, and that left nothing behind; any other stays. Answers whether it
+    /// stays.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn give_up(&self) -> Result<bool> {
+        if !keys::read(&self.path)?.is_empty() {
             return Ok(true);
         }
         fs::remove_dir_all(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))?;
@@ -254,20 +280,19 @@ impl RunDirectory {
 
 /// What a run depended on against what it would depend on now.
 fn differences(before: &Description, now: &Description) -> Result<()> {
-    let same_place = before.place == now.place;
     let names: BTreeSet<&String> = before.depends_on.keys().chain(now.depends_on.keys()).collect();
     let differs = names.into_iter().find(|name| before.depends_on.get(*name) != now.depends_on.get(*name));
-    if !same_place {
-        let (was, is) = (before.place.describe(), now.place.describe());
-        bail!("that run worked in {was}, not in {is}; give the same arguments, or start anew without --resume");
+    if before.version != now.version {
+        bail!("that run was of version {}, this is {}; start anew without --resume", before.version, now.version);
     }
     if let Some(name) = differs {
         let value = |of: &Description| of.depends_on.get(name).map_or("nothing", String::as_str).to_owned();
         let (was, is) = (value(before), value(now));
         bail!("{name} was {was} and is {is} now; give the same arguments, or start anew without --resume");
     }
-    if before.version != now.version {
-        bail!("that run was of version {}, this is {}; start anew without --resume", before.version, now.version);
+    if before.place != now.place {
+        let (was, is) = (before.place.exactly(), now.place.exactly());
+        bail!("that run worked in {was}, not in {is}; give the same arguments, or start anew without --resume");
     }
     Ok(())
 }
@@ -330,15 +355,13 @@ pub fn directory_of_runs() -> Result<PathBuf> {
 pub fn all(runs: &Path) -> Result<Vec<Found>> {
     let entries = match fs::read_dir(runs) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", runs.display())),
     };
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry.with_context(|| format!("cannot read {}", runs.display()))?;
-        if entry.path().is_dir() {
-            found.push(look(&entry.path())?);
-        }
+        found.extend(look(&entry.path())?);
     }
     let started = |one: &Found| one.description.as_ref().map(|description| description.started.clone());
     found.sort_by_key(|one| (started(one), one.id.clone()));
@@ -358,16 +381,34 @@ pub fn find(runs: &Path, id: &str) -> Result<Found> {
     }
 }
 
-fn look(path: &Path) -> Result<Found> {
+/// `None`: no directory, perhaps no longer: a run may be forgotten meanwhile.
+fn look(path: &Path) -> Result<Option<Found>> {
     let text = fs::read_to_string(path.join(RUN)).ok();
     let description = text.and_then(|text| serde_json::from_str(&text).ok());
-    let state = match lock(path)? {
-        None => State::Alive,
-        Some(_) if is_whole(&path.join(OUTCOME)) => State::Finished,
-        Some(_) => State::Stopped,
+    let state = if is_alive(path)? {
+        State::Alive
+    } else if is_whole(&path.join(OUTCOME)) {
+        State::Finished
+    } else {
+        State::Stopped
     };
     let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Found { id, path: path.to_owned(), description, state, left: keys::read(path)?.len() as u64 })
+    let left = match keys::read(path) {
+        Err(_) if !path.is_dir() => 0,
+        keys => keys?.len() as u64,
+    };
+    // Asked last: what was read of a run that went meanwhile is nothing.
+    Ok(path.is_dir().then(|| Found { id, path: path.to_owned(), description, state, left }))
+}
+
+/// Whether a run holds its lock. Makes none: its directory may be about to be removed.
+fn is_alive(path: &Path) -> Result<bool> {
+    let name = path.join(LOCK);
+    match File::options().write(true).open(&name) {
+        Ok(file) => Ok(try_lock(file, path)?.is_none()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot open {}", name.display())),
+    }
 }
 
 /// Whether this is the outcome of a run that nothing stopped. Half an outcome is none.
@@ -386,7 +427,10 @@ fn is_whole(outcome: &Path) -> bool {
 
 /// The lock that says a run is alive; the kernel lets it go however the process ends. `None`: another holds it.
 pub fn lock(path: &Path) -> Result<Option<File>> {
-    let file = lock_file(path)?;
+    try_lock(lock_file(path)?, path)
+}
+
+fn try_lock(file: File, path: &Path) -> Result<Option<File>> {
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -445,6 +489,12 @@ mod tests {
         let run = RunDirectory::create_in(dir.path(), first.clone()).unwrap();
         RunDirectory::create_in(dir.path(), description("aa02", "2026-11-02T00:00:00Z")).unwrap();
         run.note(&spent(7)).unwrap();
+        // Being removed: nothing is put into it, and it is not listed for long.
+        let going = dir.path().join("aa00");
+        fs::create_dir(&going).unwrap();
+        assert_eq!(all(dir.path()).unwrap().len(), 3);
+        fs::remove_dir(&going).unwrap();
+        assert!(look(&going).unwrap().is_none());
         let states: Vec<_> = all(dir.path()).unwrap().iter().map(|one| (one.id.clone(), one.state)).collect();
         assert_eq!(states, [("aa01".into(), State::Alive), ("aa02".into(), State::Stopped)]);
         assert!(RunDirectory::resume_in(dir.path(), "aa01", &first).err().unwrap().to_string().contains("alive"));
@@ -475,8 +525,13 @@ mod tests {
         assert!(text.contains("--seed was 1 and is 2"), "{text}");
         let mut other = first.clone();
         other.place.bucket = Some("theirs".into());
-        let text = refused(other);
-        assert!(text.contains("s3://theirs/"), "{text}");
+        let text = refused(other.clone());
+        assert!(text.contains("s3://theirs/") && text.contains("Amazon's endpoint"), "{text}");
+        // Of several, what explains the others comes first.
+        other.depends_on.insert("--seed".into(), "2".into());
+        assert!(refused(other.clone()).contains("--seed was 1 and is 2"));
+        other.version = "9".into();
+        assert!(refused(other).contains("version"));
         assert!(find(dir.path(), "bb").err().unwrap().to_string().contains("s3b-tuner runs"));
         assert!(all(&dir.path().join("none")).unwrap().is_empty());
     }

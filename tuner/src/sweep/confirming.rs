@@ -9,18 +9,19 @@ use anyhow::{Context, Result};
 use s3b_engine::settings::Settings;
 
 use super::asked::Asked;
-use super::environment::machine_memory;
 use super::grid::Grid;
 use super::kept::Kept;
 use super::request::Request;
 use super::subjects::Subject;
 use super::summary::summary;
 use crate::budget::Budget;
+use crate::caching::cache_memory;
+use crate::claim::Claim;
 use crate::confirm::{self, Candidate, Case, Confirmed, Keep, Plan, Purpose, Step, Wanted};
 use crate::interrupt::Interrupt;
+use crate::machine::machine_memory;
 use crate::model::StoreModel;
 use crate::outcome::{Configuration, Figures, Trust, Verdict};
-use crate::place::{Owner, Place};
 use crate::progress::ProgressLine;
 use crate::report::config;
 use crate::simulate::Pace;
@@ -46,6 +47,8 @@ pub struct Real {
     pub best: Option<usize>,
     pub stopped: Option<String>,
     pub spent_dollars: f64,
+    /// Objects that could not be deleted.
+    pub left: u64,
 }
 
 impl Real {
@@ -142,19 +145,19 @@ impl Confirming<'_> {
         let budget = Budget::new(request.prices.clone(), request.reader, cap);
         budget.charge_earlier(&earlier.spent);
         let around = request.target.model.clone().filter(|_| !request.target.is_bucket());
-        let owner = Owner { run: Some(run.clone()), budget: Some(budget.clone()) };
-        let place = Place::claim_for(access, around, owner).await?;
+        let claim = Claim::of(access, around, Some(budget.clone()), run.clone()).await?;
+        let place = &claim.place;
         eprintln!("working under {} of {}; Ctrl-C stops earlier", place.prefix(), place.describe());
         let mut line: Option<ProgressLine> = None;
         let mut on_step = |step: Step| {
             let line = line.get_or_insert_with(|| ProgressLine::stepping("confirming", step.of));
             line.step(|| format!("{} (${:.4} spent)", step.what, step.spent_dollars));
         };
-        let keep = Keep { run: Some(run), earlier: earlier.rounds.clone() };
+        let resumed = earlier.planned.is_some();
+        let keep = Keep { run: Some(run), earlier: earlier.rounds.clone(), resumed };
         let chooser = |measured: &[Vec<Figures>], noise: Option<f64>| self.chosen(plan, rows, measured, noise);
-        let result = confirm::run(plan, &place, keep, &chooser, interrupt, &mut on_step).await;
-        let cleaned = place.clean().await;
-        cleaned.report();
+        let result = confirm::run(plan, place, keep, &chooser, interrupt, &mut on_step).await;
+        let left = claim.end().await.left;
         let confirmed = result?;
         confirmed.notices.iter().for_each(|notice| eprintln!("{notice}"));
         self.fill(plan, &confirmed, rows);
@@ -164,7 +167,7 @@ impl Confirming<'_> {
         }
         let spent_dollars = if request.target.is_bucket() { budget.dollars() } else { 0.0 };
         let best = confirmed.best.map(|slot| plan.wanted.candidates[slot].configuration);
-        Ok(Real { trust, best, stopped: confirmed.stopped, spent_dollars })
+        Ok(Real { trust, best, stopped: confirmed.stopped, spent_dollars, left })
     }
 
     fn fill(&mut self, plan: &Plan, confirmed: &Confirmed, rows: &mut [Configuration]) {
@@ -192,8 +195,7 @@ impl Confirming<'_> {
             // Of the whole workload; windows leave less behind.
             measured.stored_bytes = simulated.stored_bytes;
         }
-        row.summary =
-            summary(&row.measured, self.asked.frame(), crate::caching::cache_memory(settings, machine_memory()));
+        row.summary = summary(&row.measured, self.asked.frame(), cache_memory(settings, machine_memory()));
         row
     }
 

@@ -7,14 +7,18 @@ use s3b_engine::settings::{Durability, Settings};
 use super::grid::{CACHE_FILE, DURABILITY, Grid};
 use crate::disk::{self, Found};
 use crate::left_out::{Run, left_out};
-use crate::model::StoreModel;
+use crate::model::{DiskRates, StoreModel};
 use crate::outcome::Outcome;
 
-/// The model with the disk of the user's cache file, measured; as it is where none is named or it cannot be measured.
-/// Blocks the thread for some seconds.
-pub fn with_users_disk(model: Arc<StoreModel>, settings: &Settings) -> Arc<StoreModel> {
+/// The model with the disk of the user's cache file, measured unless it is known from an `earlier` sitting; as it is where
+/// none is named or it cannot be measured. Blocks the thread for some seconds.
+pub fn with_users_disk(model: Arc<StoreModel>, settings: &Settings, earlier: Option<&DiskRates>) -> Arc<StoreModel> {
     let Some(file) = &settings.block_cache.file else { return model };
     let folder = disk::folder_of(file);
+    if let Some(rates) = earlier {
+        eprintln!("disk of {}, as this run found it before: {}", folder.display(), rates.describe());
+        return Arc::new(StoreModel { disk: rates.clone(), ..(*model).clone() });
+    }
     match disk::measure(&folder) {
         Ok(Found { rates, in_memory }) => {
             let memory = if in_memory { "; it is memory: nothing in it survives a restart" } else { "" };
@@ -103,11 +107,14 @@ mod tests {
     fn a_disk_that_cannot_be_measured_stays_an_assumption() {
         let mut settings = Settings::default();
         let model = Arc::new(shipped::standard());
-        assert!(Arc::ptr_eq(&model, &with_users_disk(model.clone(), &settings)));
+        assert!(Arc::ptr_eq(&model, &with_users_disk(model.clone(), &settings, None)));
         settings.block_cache.file = Some("/no/such/folder/disk1".into());
-        assert!(!with_users_disk(model.clone(), &settings).disk.measured);
+        assert!(!with_users_disk(model.clone(), &settings, None).disk.measured);
         let folder = tempfile::tempdir().unwrap();
         settings.block_cache.file = Some(folder.path().join("disk1"));
-        assert!(with_users_disk(model, &settings).disk.measured);
+        assert!(with_users_disk(model.clone(), &settings, None).disk.measured);
+        // Nobody measures the same twice.
+        let earlier = DiskRates { measured: true, sync_ms: 12.345, ..DiskRates::default() };
+        assert_eq!(with_users_disk(model, &settings, Some(&earlier)).disk, earlier);
     }
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use s3b_engine::clock;
 
+use crate::machine::machine_memory;
 use crate::outcome::Environment;
 
 /// This machine; what cannot be told is empty or zero.
@@ -20,12 +21,6 @@ pub fn environment() -> Environment {
         cpu: field(&read("/proc/cpuinfo"), "model name"),
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
     }
-}
-
-/// Bytes of memory of this machine.
-pub fn machine_memory() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram as u64 * u64::from(info.mem_unit)
 }
 
 /// Now, RFC 3339, UTC, to the second.

@@ -18,7 +18,7 @@ use super::request::Request;
 use super::subjects::Subject;
 use crate::command_line::command_line;
 use crate::confirm::Plan;
-use crate::model::StoreModel;
+use crate::model::{DiskRates, StoreModel};
 use crate::outcome::rounds::Round;
 use crate::outcome::{Outcome, StoreLedger};
 use crate::prices::Reader;
@@ -73,6 +73,11 @@ impl Kept {
         Ok(Some(Self { run: Arc::new(run), earlier }))
     }
 
+    /// What an earlier sitting planned real runs with, and found where it measured the disk.
+    pub fn disk(&self) -> Option<&DiskRates> {
+        self.earlier.planned.as_ref()?.disk.as_ref()
+    }
+
     /// The bounds that real runs are planned within: those of the first time, so that the plan is the same.
     pub fn bounds(&self, max_time: Duration, max_dollars: f64) -> (Duration, f64) {
         match &self.earlier.planned {
@@ -98,10 +103,11 @@ impl Kept {
         let configurations: Vec<usize> = plan.wanted.candidates.iter().map(|one| one.configuration).collect();
         let digest = digest(&(configurations, plan.wanted.keep, plan.rounds, pieces));
         let max_time_ns = u64::try_from(max_time.as_nanos()).unwrap_or(u64::MAX);
-        let now = Planned { max_time_ns, max_dollars, digest };
+        let disk = plan.wanted.model.as_ref().map(|model| model.disk.clone());
+        let now = Planned { max_time_ns, max_dollars, disk, digest };
         match &self.earlier.planned {
             None => self.run.note(&Record::Planned(now)),
-            Some(before) if *before == now => Ok(()),
+            Some(before) if before.digest == now.digest => Ok(()),
             Some(before) => bail!(
                 "--resume={}: what would run for real was plan {} and is {} now, although the arguments are the same: \
                  another machine, or other memory? Start anew without --resume",
@@ -114,7 +120,7 @@ impl Kept {
 
     /// Keeps the outcome or forgets a run that has nothing to tell, and says how to go on. What cannot be kept is said,
     /// and takes nothing away from the result.
-    pub fn close(&self, result: &Result<Option<Outcome>>) {
+    pub fn close(&self, result: Result<Option<&Outcome>, &anyhow::Error>) {
         let stays = match result {
             Ok(Some(outcome)) => self.run.finish(outcome).map(|()| outcome.run.stopped.is_some()),
             Ok(None) => self.run.forget().map(|_| false),

@@ -12,7 +12,7 @@ use s3b_engine::settings::{CacheSize, Location, Settings};
 use super::asked::{Asked, why_none};
 use super::confirming::{self, Confirming, Real};
 use super::durability;
-use super::environment::{environment, machine_memory, timestamp};
+use super::environment::{environment, timestamp};
 use super::explained;
 use super::grid::{Axis, BLOCK_SIZE, Grid, THREADS, WRITE_DELAY};
 use super::kept::Kept;
@@ -25,6 +25,7 @@ use crate::command_line::command_line;
 use crate::confirm::Plan;
 use crate::doctor::bucket;
 use crate::interrupt::Interrupt;
+use crate::machine::machine_memory;
 use crate::model::{StoreModel, shipped};
 use crate::outcome::{Answer, Configuration, Goal, Outcome, RunInfo, SCHEMA, Trust, Verdict};
 use crate::prices::Billing;
@@ -42,19 +43,26 @@ const PROBE_SHARE: f64 = 0.25;
 /// Longer does not make a model better.
 const PROBE_TIME: Duration = Duration::from_secs(60);
 
+/// What a sweep came to.
+pub struct Swept {
+    pub outcome: Outcome,
+    /// Objects that could not be deleted.
+    pub left: u64,
+}
+
 /// Runs it. `None`: a dry run, of which the plan was shown.
 ///
 /// # Errors
 /// Whatever prevents an answer; an interrupted sweep is an outcome.
-pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Outcome>> {
+pub async fn sweep(request: &Request, interrupt: &Interrupt) -> Result<Option<Swept>> {
     let start = (clock::now(), timestamp());
-    let subjects = subjects::load(&request.chosen, simulates(request))?;
     let base = base_settings(request);
     let grid = grid(request, &base)?;
+    let subjects = subjects::load(&request.chosen, simulates(request))?;
     let kept = Kept::open(request, &subjects, &base)?;
     let result = search(request, kept.as_ref(), (subjects, base, grid), start, interrupt).await;
     if let Some(kept) = &kept {
-        kept.close(&result);
+        kept.close(result.as_ref().map(|swept| swept.as_ref().map(|swept| &swept.outcome)));
     }
     result
 }
@@ -70,11 +78,12 @@ async fn search(
     (mut subjects, base, mut grid): (Vec<Subject>, Settings, Grid),
     (start, started): (clock::Instant, String),
     interrupt: &Interrupt,
-) -> Result<Option<Outcome>> {
+) -> Result<Option<Swept>> {
     let default = grid.default_of_mount(&base);
     warn(request).await?;
-    let (model, mut spent) = if simulates(request) { model(request, kept, interrupt).await? } else { (None, 0.0) };
-    let model = model.map(|model| tokio::task::block_in_place(|| durability::with_users_disk(model, &base)));
+    let (model, mut spent) = model(request, kept, interrupt).await?;
+    let disk = kept.and_then(Kept::disk);
+    let model = model.map(|model| tokio::task::block_in_place(|| durability::with_users_disk(model, &base, disk)));
     announce(model.as_ref(), &grid, &subjects);
     let asked = Asked::of(request, &subjects, &grid);
     let stop = stop_of(interrupt, request.max_time.saturating_sub(start.elapsed()));
@@ -131,7 +140,7 @@ async fn search(
     outcome.trust.notes.extend(notices);
     outcome.trust.notes.extend(notes);
     finish(&mut outcome, answer, &scores, assumptions);
-    Ok(Some(outcome))
+    Ok(Some(Swept { outcome, left: real.map_or(0, |real| real.left) }))
 }
 
 /// Scores into the rows, sentences into the answer.
@@ -149,19 +158,24 @@ fn finish(outcome: &mut Outcome, answer: Option<Answer>, scores: &Scores, assump
     }
 }
 
-/// What is simulated, and what it cost to learn it: of a dry run, at worst.
+/// What is simulated, and what it cost to learn it, or to [`warn`] where nothing is learnt: of a dry run, at worst.
 async fn model(
     request: &Request,
     kept: Option<&Kept>,
     interrupt: &Interrupt,
 ) -> Result<(Option<Arc<StoreModel>>, f64)> {
+    let asks = request.target.is_bucket() && !request.sim_only;
+    let asking = if asks { request.prices.dollars(&bucket::QUESTIONS, request.reader) } else { 0.0 };
+    if !simulates(request) {
+        return Ok((None, asking));
+    }
     if let Some(model) = &request.target.model {
-        return Ok((Some(Arc::new(model.clone())), 0.0));
+        return Ok((Some(Arc::new(model.clone())), asking));
     }
     let Location::Bucket(name) = &request.target.access.settings.location else { return Ok((None, 0.0)) };
     let earlier = kept.map_or(0.0, |kept| kept.earlier.dollars);
     if let Some(model) = kept.and_then(|kept| kept.earlier.model.clone()) {
-        return Ok((Some(Arc::new(model)), earlier));
+        return Ok((Some(Arc::new(model)), earlier + asking));
     }
     let standard = || Some(Arc::new(shipped::standard()));
     if request.sim_only {

@@ -1,6 +1,5 @@
 //! A whole validation: learn the store, plan, predict, run for real, write everything down.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -16,18 +15,18 @@ use super::validation::{SCHEMA, Tried, Validation};
 use super::workloads::{self, Subject};
 use crate::answer::goal::GoalKind;
 use crate::budget::Budget;
+use crate::claim::Claim;
 use crate::command_line::command_line;
 use crate::confirm::{self, Candidate, Confirmed, Keep, OneRun, Plan, Purpose, Round, Step, Wanted};
 use crate::doctor::bucket;
 use crate::interrupt::Interrupt;
 use crate::model::{StoreModel, shipped};
 use crate::outcome::{PriceTable, RunInfo};
-use crate::place::{Owner, Place};
 use crate::prices::{Billing, Reader};
 use crate::probe::learn::{Study, learn};
 use crate::progress::ProgressLine;
 use crate::report::config;
-use crate::runs::{Description, RunDirectory};
+use crate::runs::RunDirectory;
 use crate::simulate::{self, Job};
 use crate::sweep::environment::{environment, timestamp};
 use crate::sweep::grid;
@@ -62,11 +61,20 @@ pub struct Request {
     pub dry_run: bool,
 }
 
+/// What a validation came to.
+pub struct Validated {
+    pub validation: Validation,
+    /// Objects that could not be deleted.
+    pub left: u64,
+    /// Its journal; to be given up once the validation is kept elsewhere.
+    pub run: Arc<RunDirectory>,
+}
+
 /// Carries it out. `None`: a dry run, of which the plan was shown.
 ///
 /// # Errors
 /// Whatever keeps it from being begun, or from being cleaned up in order. A validation that ends early is one all the same.
-pub async fn validate(request: &Request, interrupt: &Interrupt) -> Result<Option<Validation>> {
+pub async fn validate(request: &Request, interrupt: &Interrupt) -> Result<Option<Validated>> {
     let (start, started) = (clock::now(), timestamp());
     let target = &request.target;
     if target.is_model_only() {
@@ -88,8 +96,8 @@ pub async fn validate(request: &Request, interrupt: &Interrupt) -> Result<Option
         return Ok(None);
     }
     let predicted = tokio::task::block_in_place(|| predict(&plan, request, &stop))?;
-    let real = run(request, &plan, interrupt).await?;
-    let Real { confirmed, id, spent_dollars } = real;
+    let real = run_all(request, &plan, interrupt).await?;
+    let Real { confirmed, run, left, spent_dollars } = real;
     let mut rounds = confirmed.rounds;
     let mut unfinished = confirmed.unfinished;
     let runs = rounds.iter_mut().chain(&mut unfinished).flat_map(|round| &mut round.runs);
@@ -97,7 +105,7 @@ pub async fn validate(request: &Request, interrupt: &Interrupt) -> Result<Option
     let mut validation = Validation {
         schema: SCHEMA.to_owned(),
         run: RunInfo {
-            id,
+            id: run.description.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: command_line(std::env::args()),
             started,
@@ -120,18 +128,19 @@ pub async fn validate(request: &Request, interrupt: &Interrupt) -> Result<Option
         judgement: None,
     };
     validation.judgement = Some(judge(&validation));
-    Ok(Some(validation))
+    Ok(Some(Validated { validation, left, run }))
 }
 
 fn tried(one: &grid::Configuration) -> Tried {
     Tried { values: one.values.clone(), settings_toml: config::text(&one.settings, &[], &[], &[]) }
 }
 
-/// What predicts, and what it cost to learn it.
+/// What predicts, and what it cost to learn it and to ask the bucket what speaks against storing there.
 async fn model(request: &Request, interrupt: &Interrupt) -> Result<(StoreModel, f64)> {
     let target = &request.target;
     if let Some(model) = &target.model {
-        return Ok((model.clone(), 0.0));
+        let asked = if target.is_bucket() { request.prices.dollars(&bucket::QUESTIONS, request.reader) } else { 0.0 };
+        return Ok((model.clone(), asked));
     }
     let (name, billing) = match &target.access.settings.location {
         Location::Bucket(name) => (name.clone(), Billing::of(request.prices.clone(), request.reader)),
@@ -223,26 +232,18 @@ fn predict(plan: &Plan, request: &Request, stop: &AtomicBool) -> Result<Vec<Roun
 
 struct Real {
     confirmed: Confirmed,
-    id: String,
+    run: Arc<RunDirectory>,
+    left: u64,
     spent_dollars: f64,
 }
 
-async fn run(request: &Request, plan: &Plan, interrupt: &Interrupt) -> Result<Real> {
+async fn run_all(request: &Request, plan: &Plan, interrupt: &Interrupt) -> Result<Real> {
     let target = &request.target;
-    let description = Description::new(command_line(std::env::args()), &target.access.settings, BTreeMap::new())?;
-    let directory = Arc::new(RunDirectory::create(description)?);
-    let id = directory.description.id.clone();
     let budget = Budget::new(request.prices.clone(), request.reader, plan.wanted.max_dollars);
-    let owner = Owner { run: Some(directory.clone()), budget: Some(budget.clone()) };
     // A directory that stands for a store is as slow as the model of it.
     let around = target.model.clone().filter(|_| !target.is_bucket());
-    let place = match Place::claim_for(&target.access, around, owner).await {
-        Ok(place) => place,
-        Err(error) => {
-            directory.forget()?;
-            return Err(error);
-        }
-    };
+    let claim = Claim::new(&target.access, around, Some(budget.clone())).await?;
+    let (place, run) = (&claim.place, claim.run.clone());
     eprintln!("working under {} of {}; Ctrl-C judges what there is", place.prefix(), place.describe());
     let mut line: Option<ProgressLine> = None;
     let begun = clock::now();
@@ -252,11 +253,11 @@ async fn run(request: &Request, plan: &Plan, interrupt: &Interrupt) -> Result<Re
         let line = line.get_or_insert_with(|| ProgressLine::stepping("running", step.of));
         line.step(|| format!("{} (${:.4} spent, about {minutes:.0} min to go)", step.what, step.spent_dollars));
     };
-    let keep = Keep { run: Some(&directory), earlier: Vec::new() };
-    let result = confirm::run(plan, &place, keep, &|_, _| None, interrupt, &mut on_step).await;
-    place.clean().await.report();
+    let keep = Keep { run: Some(&run), ..Keep::default() };
+    let result = confirm::run(plan, place, keep, &|_, _| None, interrupt, &mut on_step).await;
+    let left = claim.end().await.left;
     let confirmed = result?;
     confirmed.notices.iter().for_each(|notice| eprintln!("{notice}"));
     let spent_dollars = if target.is_bucket() { budget.dollars() } else { 0.0 };
-    Ok(Real { confirmed, id, spent_dollars })
+    Ok(Real { confirmed, run, left, spent_dollars })
 }
