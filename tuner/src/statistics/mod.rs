@@ -2,12 +2,27 @@
 //! the same report.
 
 pub mod bootstrap;
+pub mod independent;
 pub mod paired;
 pub mod rank;
 
 pub use bootstrap::{Interval, interval};
+pub use independent::compare_logs;
 pub use paired::{Compared, compare_pairs, holm};
 pub use rank::{kendall_tau_b, separable_tau_b};
+
+/// Fewer rounds decide nothing.
+pub const LEAST_ROUNDS: usize = 3;
+/// Fewer rounds show no likeness: an interval drawn from them is too narrow, and too few have met a bad stretch.
+pub const ALIKE_ROUNDS: usize = 5;
+/// Resampled from fewer rounds, what is meant to be a 95 % interval is little more than their range (see
+/// [`bootstrap::interval`]).
+const INTERVAL_ROUNDS: usize = 6;
+
+/// What the two ends that [`interval`] gives of so many rounds may be called.
+pub fn name_of_interval(rounds: usize) -> &'static str {
+    if rounds < INTERVAL_ROUNDS { "range" } else { "95 % interval" }
+}
 
 /// The value below which a share of the samples lies, between two samples by straight line (R's type 7).
 /// `None` without samples; `share` is 0 to 1.
