@@ -32,7 +32,9 @@ pub fn rounds(base: &Outcome, new: &Outcome, pairs: &[(usize, usize)]) -> [usize
 /// The share by which something must be worse to count: never less than what two runs of one configuration differed by, in
 /// either sweep.
 pub fn limit(base: &Outcome, new: &Outcome, threshold: f64) -> f64 {
-    [base, new].iter().filter_map(|one| one.trust.noise_floor).fold(threshold, f64::max)
+    // To a hundredth of a per cent: it is shown.
+    let floors = [base, new].map(|one| one.trust.noise_floor.map(|noise| (noise * 1e4).round() / 1e4));
+    floors.into_iter().flatten().fold(threshold, f64::max)
 }
 
 /// What is asked, and the answer of each round of the base and of the new one, as logarithms.

@@ -149,7 +149,8 @@ fn orders(validation: &Validation, scale: &Scale, pairs: &[Pair<'_>]) -> (Vec<Ju
 }
 
 fn regret(measure: &str, stated: f64, found: Option<f64>, noise: Option<f64>, worst: Option<f64>) -> Judged {
-    Judged { worst, count: DRAWS, repeats: DRAWS, ..Judged::at_most(measure.to_owned(), stated, noise, found) }
+    let count = if found.is_some() { DRAWS } else { 0 };
+    Judged { worst, count, ..Judged::at_most(measure.to_owned(), stated, noise, found) }
 }
 
 /// Logarithms of losses of the configurations that ran on every workload in every whole round.

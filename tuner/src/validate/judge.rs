@@ -69,7 +69,10 @@ fn hidden(measures: &[Judged]) -> Option<String> {
     let hidden: Vec<String> = measures
         .iter()
         .filter(|row| row.within_noise)
-        .map(|row| format!("{} (noise of {} repeats)", row.measure, row.repeats))
+        .map(|row| match row.repeats {
+            0 => row.measure.clone(),
+            repeats => format!("{} (noise of {repeats} repeats)", row.measure),
+        })
         .collect();
     (!hidden.is_empty()).then(|| {
         format!(

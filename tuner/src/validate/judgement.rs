@@ -36,7 +36,7 @@ pub struct Judged {
     /// of it; absent in results of earlier programs.
     #[serde(default)]
     pub within_noise: bool,
-    /// Pairs of runs that the noise rests on.
+    /// Pairs of runs that the noise rests on; 0 of draws.
     #[serde(default)]
     pub repeats: usize,
 }
