@@ -75,21 +75,9 @@ fn dependence(values: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-
-    pub fn noise(count: usize, keep: f64, seed: u64) -> Vec<f64> {
-        let mut random = Random::new(seed);
-        let mut value = 0.0;
-        (0..count)
-            .map(|_| {
-                // The sum of twelve uniform draws is near enough to a normal one.
-                let fresh: f64 = (0..12).map(|_| random.below(1000) as f64 / 1000.0).sum::<f64>() - 6.0;
-                value = keep * value + fresh;
-                value
-            })
-            .collect()
-    }
+    use crate::statistics::tests::noise;
 
     #[test]
     fn intervals_cover_the_truth_about_nineteen_times_of_twenty() {

@@ -86,7 +86,7 @@ fn ln_gamma(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::bootstrap::tests::noise;
+    use crate::statistics::tests::noise;
 
     #[test]
     fn deviates_are_those_of_the_tables() {

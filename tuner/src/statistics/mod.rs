@@ -48,7 +48,23 @@ pub fn mean(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use s3b_scenarios::random::Random;
+
     use super::*;
+
+    /// Nearly normal, each value keeping that share of the one before it.
+    pub fn noise(count: usize, keep: f64, seed: u64) -> Vec<f64> {
+        let mut random = Random::new(seed);
+        let mut value = 0.0;
+        (0..count)
+            .map(|_| {
+                // The sum of twelve uniform draws is near enough to a normal one.
+                let fresh: f64 = (0..12).map(|_| random.below(1000) as f64 / 1000.0).sum::<f64>() - 6.0;
+                value = keep * value + fresh;
+                value
+            })
+            .collect()
+    }
 
     #[test]
     fn quantiles_lie_between_samples() {
