@@ -33,6 +33,7 @@ pub mod place;
 pub mod prices;
 pub mod probe;
 pub mod progress;
+pub mod promises;
 pub mod rates;
 pub mod reach;
 pub mod replay;

@@ -154,7 +154,7 @@ fn block_sizes(question: &Question<'_>, usable: &[usize], scores: &Scores) -> Ve
             (least(&|n| scores.of(n)), Regret { block_size: size.clone(), per_workload, worst })
         })
         .collect();
-    // A step function of the worst case keeps the order total: what differs by less than a step is decided by score.
+    // A step function of the worst case keeps the order total: what falls into the same step is decided by score.
     let step = |worst: f64| ((1.0 + worst).ln() / FELT.ln()).floor();
     regrets
         .sort_by(|(score_a, a), (score_b, b)| step(a.worst).total_cmp(&step(b.worst)).then(score_a.total_cmp(score_b)));

@@ -13,7 +13,12 @@ use crate::output;
 
 /// Compare two outcomes of the same sweep, for CI: exit 0 fine, 1 regression, 2 inconclusive, 3 not comparable
 ///
-/// Real rounds are compared with confidence intervals; simulated figures exactly, as the same seed gives the same figures.
+/// Simulated figures are compared exactly, as the same seed gives the same figures. Where both sweeps ran for real, only their
+/// rounds are compared: each workload over all configurations and each configuration over all workloads, one number for a
+/// round, by Welch's test with Holm's correction. Worse counts what is worse by more than the threshold and than the noise
+/// floor of either sweep. It takes 3 rounds on both sides to show a regression, and 5 to show that there is none; with fewer
+/// the answer is inconclusive. The rounds of a sweep show how the store varies within it: if the store itself got slower
+/// between the two sweeps, that counts as a regression too.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Compare {
@@ -23,7 +28,7 @@ pub struct Compare {
     /// What the same sweep gives now
     #[arg(value_name = "NEW.json")]
     pub new: PathBuf,
-    /// How much a figure may grow
+    /// How much a figure may grow; of real rounds, no less than their noise
     #[arg(long, value_name = "PERCENT", value_parser = threshold, default_value = "5%")]
     pub threshold: f64,
     /// How the result is printed on stdout

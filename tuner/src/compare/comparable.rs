@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::answer::goal::GoalKind;
 use crate::outcome::{Outcome, PriceTable};
+use crate::statistics::{ALIKE_ROUNDS, LEAST_ROUNDS};
 
 /// Why they cannot be compared, a sentence each.
 pub fn differences(base: &Outcome, new: &Outcome, real: bool) -> Vec<String> {
@@ -100,23 +101,32 @@ pub fn gaps(base: &Outcome, new: &Outcome, pairs: &[(usize, usize)], real: bool)
     }
     let ran = |b: &usize, n: &usize| {
         let (base, new) = (&base.configurations[*b], &new.configurations[*n]);
-        let enough = if real { super::real::rounds(base, new).is_some() } else { !new.simulated.is_empty() };
-        let had = if real { !base.measured.is_empty() } else { !base.simulated.is_empty() };
-        enough || !had
+        let (had, has) = if real {
+            (!base.measured.is_empty(), super::real::ran(base, new))
+        } else {
+            (!base.simulated.is_empty(), !new.simulated.is_empty())
+        };
+        has || !had
     };
     let missing = pairs.iter().filter(|(b, n)| !ran(b, n)).count();
     if missing > 0 {
-        let what = if real {
-            "have no two rounds in both, or another number of them"
-        } else {
-            "were not simulated in the new one"
-        };
-        found.push(format!("{missing} configurations {what}"));
+        let what = if real { "run for real" } else { "simulated" };
+        found.push(format!("{missing} configurations of the base were not {what} in the new one"));
     }
     if let Some(why) = &new.run.stopped {
         found.push(format!("the new run stopped early: {why}"));
     }
     found
+}
+
+/// That so many real rounds of the base and of the new one show too little, if they do.
+pub fn too_few([base, new]: [usize; 2]) -> Option<String> {
+    (base.min(new) < ALIKE_ROUNDS).then(|| {
+        format!(
+            "{base} real rounds in the base, {new} in the new: only {LEAST_ROUNDS} on both sides can show that something is \
+             worse, and only {ALIKE_ROUNDS} that nothing is"
+        )
+    })
 }
 
 /// Told, never judged: other prices, another recommendation.

@@ -1,5 +1,6 @@
-//! Two outcomes of the same sweep: did anything get worse? Real runs are compared round by round, with intervals;
-//! simulated figures exactly, as the same seed gives the same figures. Never compares what was not asked the same way.
+//! Two outcomes of the same sweep: did anything get worse? Real rounds are compared as two independent samples, with
+//! intervals; simulated figures exactly, as the same seed gives the same figures. Never compares what was not asked the same
+//! way, nor simulated figures where both ran for real.
 
 mod comparable;
 mod real;
@@ -51,7 +52,7 @@ pub enum Judged {
     Better,
     Same,
     Worse,
-    /// Noise hides whether it is worse.
+    /// Noise hides whether it is worse, or there are too few rounds.
     Unclear,
 }
 
@@ -62,13 +63,14 @@ pub struct Change {
     pub workload: String,
     /// `loss` (the goal's number, of real rounds), `seconds`, `read.p99`, `write.p99`, `flush.p99`, `puts`, `gets`, `dollars`; more of it is worse.
     pub metric: &'static str,
+    /// Of real rounds, geometric means.
     pub base: f64,
     pub new: f64,
     /// New / base; `None`: the base is zero and the new one is not.
     pub ratio: Option<f64>,
-    /// 95 % interval of the ratio, of real runs.
+    /// 95 % interval of the ratio, of real rounds (Welch, on logarithms); none with fewer than two on either side.
     pub interval: Option<[f64; 2]>,
-    /// After Holm's correction, of real runs.
+    /// After Holm's correction, of real rounds.
     pub p: Option<f64>,
     pub judged: Judged,
 }
@@ -79,8 +81,12 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// As a share.
     pub threshold: f64,
+    /// Worse by more than this counts, as a share: the threshold, or the wider noise floor of real rounds.
+    pub limit: f64,
     /// Whether real rounds were compared, or simulated figures.
     pub real: bool,
+    /// Real rounds of the base and of the new one; 0 of simulated figures.
+    pub rounds: [usize; 2],
     /// Figures that were looked at.
     pub compared: usize,
     /// All but the unchanged, the worst first.
@@ -92,13 +98,15 @@ pub struct Comparison {
 /// `threshold` is a share: 0.05 lets a figure grow by 5 %.
 pub fn compare(base: &Outcome, new: &Outcome, threshold: f64) -> Comparison {
     let pairs = comparable::pairs(base, new);
-    let rounds = pairs.iter().any(|(b, n)| real::rounds(&base.configurations[*b], &new.configurations[*n]).is_some());
-    let mut notes = comparable::differences(base, new, rounds);
+    let real = pairs.iter().any(|(b, n)| real::ran(&base.configurations[*b], &new.configurations[*n]));
+    let mut notes = comparable::differences(base, new, real);
     let mut comparison = Comparison {
         schema: SCHEMA,
         verdict: Verdict::NotComparable,
         threshold,
-        real: rounds,
+        limit: if real { real::limit(base, new, threshold) } else { threshold },
+        real,
+        rounds: if real { real::rounds(base, new, &pairs) } else { [0; 2] },
         compared: 0,
         changes: vec![],
         notes: vec![],
@@ -110,21 +118,30 @@ pub fn compare(base: &Outcome, new: &Outcome, threshold: f64) -> Comparison {
         comparison.notes = notes;
         return comparison;
     }
-    let found = if rounds {
+    let found = if real {
         real::changes(base, new, &pairs, threshold)
     } else {
         simulated::changes(base, new, &pairs, threshold)
     };
-    comparison.notes = comparable::gaps(base, new, &pairs, rounds);
+    comparison.notes = comparable::gaps(base, new, &pairs, real);
+    comparison.notes.extend(comparable::too_few(comparison.rounds).filter(|_| real));
     comparison.compared = found.len();
     comparison.verdict = verdict(&found, &comparison.notes);
     comparison.notes.extend(comparable::remarks(base, new));
+    comparison.notes.extend(noisy(&comparison));
     let mut changes: Vec<Change> = found.into_iter().filter(|one| one.judged != Judged::Same).collect();
     // The worst first; what has no ratio is worst.
     let weight = |one: &Change| one.ratio.unwrap_or(f64::INFINITY);
     changes.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     comparison.changes = changes;
     comparison
+}
+
+fn noisy(one: &Comparison) -> Option<String> {
+    let [limit, threshold] = [one.limit, one.threshold].map(render::percent);
+    (one.limit > one.threshold).then(|| {
+        format!("two runs of the same differed by up to {limit}: only what is worse by more counts as worse, not {threshold}")
+    })
 }
 
 fn verdict(found: &[Change], gaps: &[String]) -> Verdict {

@@ -10,7 +10,9 @@ const SHOWN: usize = 20;
 
 fn head(one: &Comparison) -> String {
     let number = |judged| one.changes.iter().filter(|change| change.judged == judged).count();
-    let what = if one.real { "figures of real rounds" } else { "simulated figures" };
+    let [base, new] = one.rounds;
+    let what =
+        if one.real { format!("figures of real rounds ({base} and {new})") } else { "simulated figures".to_owned() };
     match one.verdict {
         Verdict::NotComparable => "not comparable".to_owned(),
         verdict => format!(
@@ -18,14 +20,14 @@ fn head(one: &Comparison) -> String {
             verdict.name(),
             count(one.compared as u64),
             number(Judged::Worse),
-            percent(one.threshold),
+            percent(one.limit),
             number(Judged::Unclear),
             number(Judged::Better)
         ),
     }
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     // A share of 0.05 is not exactly a twentieth.
     format!("{} %", (share * 1e8).round() / 1e6)
 }

@@ -4,12 +4,8 @@ use super::pool::{Part, pool};
 use super::{Plan, Round, Wanted};
 use crate::answer::choose::FELT;
 use crate::outcome::{Difference, Figures};
-use crate::statistics::{compare_pairs, holm, quantile};
+use crate::statistics::{ALIKE_ROUNDS, LEAST_ROUNDS, compare_pairs, holm, quantile};
 
-/// Fewer rounds decide nothing.
-pub(super) const LEAST_ROUNDS: usize = 3;
-/// An interval drawn from fewer rounds is too narrow to say that two are alike.
-const ALIKE_ROUNDS: usize = 5;
 /// Chance of a difference by luck, over all comparisons together.
 const SIGNIFICANT: f64 = 0.05;
 

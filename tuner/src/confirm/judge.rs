@@ -1,35 +1,25 @@
 //! Whether what was measured is what was predicted. Pure; compares, never chooses.
 //!
 //! A figure is met when it is off by no more than the larger of the model's own bound and what two runs of one
-//! configuration differ by, or when the prediction lies inside the interval of what was measured.
+//! configuration differ by, or when the prediction lies inside the interval of what was measured. What is too small to matter
+//! on both sides is not judged.
 
 use super::{Confirmed, Plan, Wanted, decide};
 use crate::answer::goal::P99_SAMPLES;
 use crate::outcome::{Confirmation, Figures, KindFigures, Trust, Verdict};
+use crate::promises::{self, FEW_REQUESTS, P50_SAMPLES, UNFELT_MS};
 use crate::simulate::Pace;
 use crate::statistics::{interval, mean, median, separable_tau_b};
 
-/// What a model promises of each kind of figure, as a share.
-const SECONDS_BOUND: f64 = 0.10;
-const P50_BOUND: f64 = 0.10;
-const P99_BOUND: f64 = 0.20;
-const REQUESTS_BOUND: f64 = 0.01;
-/// Of a ratio from 0 to 1, absolute.
-const HIT_RATIO_BOUND: f64 = 0.005;
-/// Requests and latencies this small are met when they are off by less, whatever the share: one request more, a tick.
-const FEW_REQUESTS: f64 = 2.0;
-const UNFELT_MS: f64 = 0.05;
-/// So many of the figures must be met ...
-const SHARE_MET: f64 = 0.9;
-/// ... and the order of what can be told apart agree so far.
-const ORDER_AGREES: f64 = 0.9;
+/// Of a workload that runs as fast as it goes: a shorter one is over before anything shows.
+const UNFELT_SECONDS: f64 = 0.005;
 
 struct Metric {
     name: &'static str,
     of: fn(&Wanted, &Figures) -> Option<f64>,
     bound: f64,
-    /// Differences up to this are none.
-    absolute: f64,
+    /// Differences up to this are none, and figures up to this not worth a row.
+    alike: f64,
     /// Meaningless without a model of the store.
     is_time: bool,
 }
@@ -38,39 +28,47 @@ struct Metric {
 const SECONDS: &str = "seconds";
 /// Of workloads that run by their own times, which take as long however slow the store is.
 const LOSS: &str = "loss";
+/// What is off is the difference, and a small ratio matters as much as a large one.
+const HIT_RATIO: &str = "hit ratio";
 
 const METRICS: [Metric; 9] = [
-    Metric { name: SECONDS, of: |_, one| Some(one.seconds), bound: SECONDS_BOUND, absolute: 0.005, is_time: true },
+    Metric {
+        name: SECONDS,
+        of: |_, one| Some(one.seconds),
+        bound: promises::THROUGHPUT,
+        alike: UNFELT_SECONDS,
+        is_time: true,
+    },
     Metric {
         name: LOSS,
         of: |wanted, one| Some(decide::loss_of(wanted, one)),
-        bound: P99_BOUND,
-        absolute: 0.0,
+        bound: promises::P99,
+        alike: 0.0,
         is_time: true,
     },
-    Metric { name: "read.p50", of: |_, one| p50(&one.read), bound: P50_BOUND, absolute: UNFELT_MS, is_time: true },
-    Metric { name: "read.p99", of: |_, one| p99(&one.read), bound: P99_BOUND, absolute: UNFELT_MS, is_time: true },
-    Metric { name: "flush.p50", of: |_, one| p50(&one.flush), bound: P50_BOUND, absolute: UNFELT_MS, is_time: true },
-    Metric { name: "flush.p99", of: |_, one| p99(&one.flush), bound: P99_BOUND, absolute: UNFELT_MS, is_time: true },
+    Metric { name: "read.p50", of: |_, one| p50(&one.read), bound: promises::P50, alike: UNFELT_MS, is_time: true },
+    Metric { name: "read.p99", of: |_, one| p99(&one.read), bound: promises::P99, alike: UNFELT_MS, is_time: true },
+    Metric { name: "flush.p50", of: |_, one| p50(&one.flush), bound: promises::P50, alike: UNFELT_MS, is_time: true },
+    Metric { name: "flush.p99", of: |_, one| p99(&one.flush), bound: promises::P99, alike: UNFELT_MS, is_time: true },
     Metric {
         name: "puts",
         of: |_, one| Some(one.ledger.store.puts as f64),
-        bound: REQUESTS_BOUND,
-        absolute: FEW_REQUESTS,
+        bound: promises::REQUESTS,
+        alike: FEW_REQUESTS,
         is_time: false,
     },
     Metric {
         name: "gets",
         of: |_, one| Some(one.ledger.store.gets as f64),
-        bound: REQUESTS_BOUND,
-        absolute: FEW_REQUESTS,
+        bound: promises::REQUESTS,
+        alike: FEW_REQUESTS,
         is_time: false,
     },
-    Metric { name: "hit ratio", of: |_, one| hit_ratio(one), bound: 0.0, absolute: HIT_RATIO_BOUND, is_time: false },
+    Metric { name: HIT_RATIO, of: |_, one| hit_ratio(one), bound: 0.0, alike: promises::HIT_RATIO, is_time: false },
 ];
 
 fn p50(kind: &KindFigures) -> Option<f64> {
-    (kind.latency.count > 0).then_some(kind.latency.p50_ms)
+    (kind.latency.count >= P50_SAMPLES).then_some(kind.latency.p50_ms)
 }
 
 fn p99(kind: &KindFigures) -> Option<f64> {
@@ -110,10 +108,14 @@ pub fn judge(plan: &Plan, confirmed: &Confirmed) -> Trust {
             let noise = noise(&of, &by_round[0], &twin);
             let rows = (0..by_round.len()).filter_map(|slot| {
                 let predicted = of(&plan.predicted[slot])?;
-                let values: Vec<f64> = by_round[slot].iter().filter_map(|cases| of(cases)).collect();
+                // Too few samples in any round are too few.
+                let values: Vec<f64> = by_round[slot].iter().map(|cases| of(cases)).collect::<Option<_>>()?;
                 let pooled = of(&confirmed.measured[slot])?;
                 // The goal takes the highest percentile that the samples show: pooled, another than was predicted.
                 let measured = if metric.name == LOSS { mean(&values) } else { pooled };
+                if metric.name != HIT_RATIO && predicted.max(measured) <= metric.alike {
+                    return None;
+                }
                 let row = confirmation(metric, predicted, measured, &values, noise, plan.wanted.seed);
                 let configuration = plan.wanted.candidates[slot].configuration;
                 Some(Confirmation { configuration, workload: plan.wanted.cases[case].workload, ..row })
@@ -149,7 +151,7 @@ fn confirmation(metric: &Metric, predicted: f64, measured: f64, values: &[f64], 
     let (low, high) = found.map_or((measured, measured), |found| (found.low.min(measured), found.high.max(measured)));
     let off = (predicted - measured).abs();
     let bound = metric.bound.max(noise) * measured.abs();
-    let within_bounds = off <= bound.max(metric.absolute) || (low..=high).contains(&predicted);
+    let within_bounds = off <= bound.max(metric.alike) || (low..=high).contains(&predicted);
     let metric = metric.name.to_owned();
     Confirmation { metric, predicted, measured, low, high, within_bounds, ..Confirmation::default() }
 }
@@ -166,9 +168,9 @@ fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Trust {
     trust.rank_agreement = rank_agreement(plan, confirmed);
     let met = trust.confirmations.iter().filter(|row| row.within_bounds).count();
     let all = trust.confirmations.len();
-    let in_order = trust.rank_agreement.is_none_or(|tau| tau >= ORDER_AGREES);
+    let in_order = trust.rank_agreement.is_none_or(|tau| tau >= promises::ORDER);
     // Its predictions of what did not run may be believed, or only what was measured.
-    let trusted = met as f64 >= SHARE_MET * all as f64 && in_order;
+    let trusted = met as f64 >= promises::SHARE * all as f64 && all > 0 && in_order;
     trust.verdict = if trusted { Verdict::Confirmed } else { Verdict::ModelNotTrusted };
     if !trusted {
         let worst =
@@ -180,7 +182,12 @@ fn of_model(plan: &Plan, confirmed: &Confirmed, mut trust: Trust) -> Trust {
             )
         });
         let order = if in_order { "" } else { ", and the order differs" };
-        trust.notes.push(format!("{} of {all} figures are beyond the model's bounds{order}{worst}", all - met));
+        let nothing = "no figure was large enough to judge the model by";
+        trust.notes.push(if all == 0 {
+            nothing.to_owned()
+        } else {
+            format!("{} of {all} figures are beyond the model's bounds{order}{worst}", all - met)
+        });
     }
     trust
 }
@@ -203,4 +210,19 @@ fn rank_agreement(plan: &Plan, confirmed: &Confirmed) -> Option<f64> {
     let measured: Vec<f64> = confirmed.losses.iter().map(of_rounds).collect();
     let noise = (1.0 + confirmed.noise_floor.unwrap_or(0.0)).ln().max(crate::answer::choose::FELT.ln());
     separable_tau_b(&predicted, &measured, |a, b| (measured[a] - measured[b]).abs() > noise)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Latency;
+
+    #[test]
+    fn a_median_needs_samples() {
+        let kind = |count| KindFigures {
+            latency: Latency { count, p50_ms: 7.0, ..Latency::default() },
+            ..KindFigures::default()
+        };
+        assert_eq!([P50_SAMPLES - 1, P50_SAMPLES].map(|count| p50(&kind(count))), [None, Some(7.0)]);
+    }
 }

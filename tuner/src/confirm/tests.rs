@@ -122,6 +122,15 @@ async fn rounds_confirm_what_the_model_said_and_cost_less_than_planned() {
     assert!(confirmed.differences[0].other == 3 && confirmed.hold_out.is_some() && confirmed.noise_floor.is_some());
     let trust = judge(&plan, &confirmed);
     assert!(trust.confirmations.iter().any(|row| row.metric == "puts" && row.configuration == 7 && row.within_bounds));
+    // 8 flushes show no median. What neither predicted nor measured to matter is no figure that was met: two GETs, a tick.
+    assert!(trust.confirmations.iter().all(|row| row.metric != "flush.p50"), "{:?}", trust.confirmations);
+    assert!(trust.confirmations.iter().any(|row| row.metric == "gets"));
+    let mut small = confirmed.clone();
+    let mut small_plan = super::plan(Wanted { most_rounds: 2, ..wanted() }, &stop).unwrap();
+    let all_figures = small_plan.predicted.iter_mut().chain(&mut small.measured).flatten();
+    all_figures.for_each(|one| one.ledger.store.gets = 2);
+    let rows = judge(&small_plan, &small).confirmations;
+    assert!(!rows.is_empty() && rows.iter().all(|row| row.metric != "gets"), "{rows:?}");
     // The order is that of the rounds.
     let agreement = |losses: [f64; 2]| {
         let losses = losses.map(|loss| vec![loss; 2]).to_vec();

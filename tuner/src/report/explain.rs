@@ -179,7 +179,7 @@ fn limits(outcome: &Outcome, answer: &Answer) -> Section {
 fn trust(outcome: &Outcome, width: usize) -> Vec<Section> {
     let trust = &outcome.trust;
     let lead = words::trust(outcome).iter().chain(&trust.notes).flat_map(|one| lines(one, width)).collect();
-    let mut pairs = Table::new(&["", "workload", "metric", "predicted", "measured", "95 % interval", ""]);
+    let mut pairs = Table::new(&["", "workload", "metric", "predicted", "measured", words::interval(outcome), ""]);
     for one in &trust.confirmations {
         let show: fn(f64) -> String = match &*one.metric {
             "seconds" => seconds,
@@ -202,7 +202,7 @@ fn trust(outcome: &Outcome, width: usize) -> Vec<Section> {
     let table = (!trust.confirmations.is_empty()).then_some(pairs);
     let mut sections = vec![Section { lead, table, ..Section::new("Trust") }];
     if !trust.differences.is_empty() {
-        let mut table = Table::new(&["", "its loss / ours", "95 % interval", "p (Holm)"]);
+        let mut table = Table::new(&["", "its loss / ours", words::interval(outcome), "p (Holm)"]);
         for one in &trust.differences {
             let values = outcome.configurations.get(one.other).map(|one| one.values.join(" ")).unwrap_or_default();
             let interval = format!("{:.3} to {:.3}", one.low, one.high);

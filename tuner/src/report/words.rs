@@ -63,6 +63,12 @@ pub fn trust(outcome: &Outcome) -> Vec<String> {
     said
 }
 
+/// How the ends are headed between which confirming rounds lie: of few of them it is no 95 % interval.
+pub fn interval(outcome: &Outcome) -> &'static str {
+    let rounds = outcome.configurations.iter().map(|one| one.measured_seconds.len()).max();
+    crate::statistics::name_of_interval(rounds.unwrap_or(0))
+}
+
 /// The metric by which the model is judged, and how a sentence about it begins: seconds where workloads ran as fast as they
 /// could, else the goal's number, since at its own pace a workload takes as long as it takes.
 pub fn of_the_model(outcome: &Outcome) -> (&'static str, String) {

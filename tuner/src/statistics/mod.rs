@@ -2,12 +2,27 @@
 //! the same report.
 
 pub mod bootstrap;
+pub mod independent;
 pub mod paired;
 pub mod rank;
 
 pub use bootstrap::{Interval, interval};
+pub use independent::compare_logs;
 pub use paired::{Compared, compare_pairs, holm};
 pub use rank::{kendall_tau_b, separable_tau_b};
+
+/// Fewer rounds decide nothing.
+pub const LEAST_ROUNDS: usize = 3;
+/// Fewer rounds show no likeness: an interval drawn from them is too narrow, and too few have met a bad stretch.
+pub const ALIKE_ROUNDS: usize = 5;
+/// Resampled from fewer rounds, what is meant to be a 95 % interval is little more than their range (see
+/// [`bootstrap::interval`]).
+const INTERVAL_ROUNDS: usize = 6;
+
+/// What the two ends that [`interval`] gives of so many rounds may be called.
+pub fn name_of_interval(rounds: usize) -> &'static str {
+    if rounds < INTERVAL_ROUNDS { "range" } else { "95 % interval" }
+}
 
 /// The value below which a share of the samples lies, between two samples by straight line (R's type 7).
 /// `None` without samples; `share` is 0 to 1.
@@ -33,7 +48,23 @@ pub fn mean(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use s3b_scenarios::random::Random;
+
     use super::*;
+
+    /// Nearly normal, each value keeping that share of the one before it.
+    pub fn noise(count: usize, keep: f64, seed: u64) -> Vec<f64> {
+        let mut random = Random::new(seed);
+        let mut value = 0.0;
+        (0..count)
+            .map(|_| {
+                // The sum of twelve uniform draws is near enough to a normal one.
+                let fresh: f64 = (0..12).map(|_| random.below(1000) as f64 / 1000.0).sum::<f64>() - 6.0;
+                value = keep * value + fresh;
+                value
+            })
+            .collect()
+    }
 
     #[test]
     fn quantiles_lie_between_samples() {

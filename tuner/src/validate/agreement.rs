@@ -2,15 +2,19 @@
 //! Pure; draws come from the seed.
 //!
 //! A loss says how bad a configuration is on a workload: its seconds in a closed loop, by schedule what the goal `latency`
-//! of a sweep weighs (means and tails). Two configurations are *separable* on a workload when their measured losses differ by
-//! more than 95 % of what two runs of one configuration there differ by.
+//! of a sweep weighs (means and tails). It is that of one run; several, simulated weathers as real rounds, come to the mean of
+//! their logarithms. Never of runs pooled: more samples show a higher percentile, and a tail would be held against another
+//! one. The tail is the same percentile in all runs on a workload: the highest that the run with the fewest samples shows.
+//! Two configurations are *separable* on a workload when their measured losses differ by more than 95 % of what two runs of
+//! one configuration there differ by.
 //!
 //! The choice is judged over draws of whole rounds and of workloads, both with replacement, the same for every
 //! configuration. *True best*: the lowest geometric mean of the measured losses of a draw; it should be among the five that the
 //! model puts first for the workloads of that draw. *Regret*: the best of those five by one round, against the best of all by the
 //! other rounds, both judged by the other rounds. Its noise is the regret of who chooses among all by that one round, without
-//! any model: what no model can be better than.
+//! any model: what no model can be better than. With no more than five configurations there is no choice to judge.
 
+use s3b_scenarios::OpKind;
 use s3b_scenarios::random::Random;
 
 use super::judgement::{Judged, Unit};
@@ -18,17 +22,21 @@ use super::pairs::Pair;
 use super::validation::Validation;
 use crate::answer::goal::GoalKind;
 use crate::figures;
-use crate::measure::Measured;
+use crate::outcome::Figures;
 use crate::outcome::rounds::OneRun;
+use crate::promises;
 use crate::statistics::{mean, quantile, separable_tau_b};
 
 /// So many are confirmed by a sweep.
-const TOP: usize = 5;
+pub const TOP: usize = 5;
+/// The rows that judge choices.
+pub const CHOICES: [&str; 3] =
+    ["true best among the predicted 5", "regret after confirmation (mean)", "regret after confirmation (p95)"];
+const KINDS: [OpKind; 3] = [OpKind::Read, OpKind::Write, OpKind::Flush];
 const DRAWS: usize = 2000;
 /// Of the differences between two runs of the same.
 const APART: f64 = 0.95;
 
-const TAU: f64 = 0.9;
 const SEPARABLE: f64 = 0.5;
 const BEST_AMONG_TOP: f64 = 0.98;
 const REGRET_MEAN: f64 = 0.01;
@@ -42,20 +50,49 @@ pub struct Agreement {
 
 /// See the module.
 pub fn agreement(validation: &Validation, pairs: &[Pair<'_>]) -> Agreement {
-    let (mut rows, notes) = orders(validation, pairs);
-    let losses = Losses::of(validation, pairs);
+    let scale = Scale::of(validation);
+    let (mut rows, notes) = orders(validation, &scale, pairs);
+    let losses = Losses::of(validation, &scale, pairs);
     rows.extend(choices(losses.as_ref(), validation.run.seed));
     Agreement { rows, notes }
 }
 
-/// Lower is better; positive.
-fn loss(runs: &[&OneRun], closed: bool) -> f64 {
-    let mut pooled = Measured::default();
-    runs.iter().for_each(|run| pooled.add(&run.measured));
-    let mut figures = figures::of_measured(&pooled);
-    figures.seconds /= runs.len().max(1) as f64;
-    let goal = if closed { GoalKind::Throughput } else { GoalKind::Latency };
-    goal.loss(&figures, 0.0)
+/// What turns a run into a loss.
+struct Scale {
+    /// By workload: as fast as it goes.
+    closed: Vec<bool>,
+    /// By workload: samples of reads, writes and flushes that every run has, predicted or measured.
+    samples: Vec<[u64; 3]>,
+}
+
+impl Scale {
+    fn of(validation: &Validation) -> Self {
+        let predicted = validation.predicted.iter().flat_map(|round| &round.runs);
+        let mut samples = vec![[u64::MAX; 3]; validation.workloads.len()];
+        for run in predicted.chain(validation.runs().map(|(_, run)| run)) {
+            let counts = KINDS.map(|kind| run.measured.kind(kind).latency.count());
+            for (least, count) in samples[run.piece].iter_mut().zip(counts) {
+                *least = (*least).min(count);
+            }
+        }
+        Self { closed: validation.workloads.iter().map(|one| one.closed).collect(), samples }
+    }
+
+    /// The logarithm of the loss of one run; lower is better.
+    fn log(&self, run: &OneRun) -> f64 {
+        let mut figures = figures::of_measured(&run.measured);
+        let Figures { read, write, flush, .. } = &mut figures;
+        for (kind, least) in [read, write, flush].into_iter().zip(self.samples[run.piece]) {
+            // The goal takes the percentile that so many samples show.
+            kind.latency.count = least;
+        }
+        let goal = if self.closed[run.piece] { GoalKind::Throughput } else { GoalKind::Latency };
+        goal.loss(&figures, 0.0).ln()
+    }
+
+    fn log_of(&self, runs: &[&OneRun]) -> f64 {
+        mean(&runs.iter().map(|run| self.log(run)).collect::<Vec<f64>>())
+    }
 }
 
 /// A configuration on a workload, as logarithms of losses.
@@ -65,14 +102,13 @@ struct Placed {
     measured: f64,
 }
 
-fn orders(validation: &Validation, pairs: &[Pair<'_>]) -> (Vec<Judged>, Vec<String>) {
+fn orders(validation: &Validation, scale: &Scale, pairs: &[Pair<'_>]) -> (Vec<Judged>, Vec<String>) {
     let mut placed: Vec<Placed> = Vec::new();
     let mut noises: Vec<Vec<f64>> = vec![Vec::new(); validation.workloads.len()];
     for pair in pairs {
-        let log = |runs: &[&OneRun]| loss(runs, pair.closed).ln();
-        let workload = pair.workload;
-        placed.push(Placed { workload, predicted: log(&pair.predicted), measured: log(&pair.measured) });
-        noises[workload].extend(pair.repeats().map(|(a, b)| (log(&[a]) - log(&[b])).abs()));
+        let (predicted, measured) = (scale.log_of(&pair.predicted), scale.log_of(&pair.measured));
+        placed.push(Placed { workload: pair.workload, predicted, measured });
+        noises[pair.workload].extend(pair.repeats().into_iter().map(|(a, b)| (scale.log(a) - scale.log(b)).abs()));
     }
     let apart: Vec<Option<f64>> = noises.iter().map(|noises| quantile(noises, APART)).collect();
     let separable = |a: &Placed, b: &Placed| {
@@ -94,8 +130,8 @@ fn orders(validation: &Validation, pairs: &[Pair<'_>]) -> (Vec<Judged>, Vec<Stri
     };
     let (tau, told, all) = of(&placed.iter().collect::<Vec<_>>());
     let rows = vec![
-        at_least("order, tau b (separable pairs)", Unit::Number, TAU, tau, told),
-        at_least("separable pairs", Unit::Share, SEPARABLE, (all > 0).then(|| told as f64 / all as f64), all),
+        Judged::at_least("order, tau b (separable pairs)", Unit::Number, promises::ORDER, tau, told),
+        Judged::at_least("separable pairs", Unit::Share, SEPARABLE, (all > 0).then(|| told as f64 / all as f64), all),
     ];
     let mut notes = Vec::new();
     for (number, workload) in validation.workloads.iter().enumerate() {
@@ -112,25 +148,9 @@ fn orders(validation: &Validation, pairs: &[Pair<'_>]) -> (Vec<Judged>, Vec<Stri
     (rows, notes)
 }
 
-fn at_least(measure: &str, unit: Unit, stated: f64, found: Option<f64>, count: usize) -> Judged {
-    let reached = found.map(|found| found >= stated);
-    Judged {
-        measure: measure.into(),
-        unit,
-        at_least: true,
-        stated,
-        bound: stated,
-        found,
-        count,
-        reached,
-        ..Judged::default()
-    }
-}
-
 fn regret(measure: &str, stated: f64, found: Option<f64>, noise: Option<f64>, worst: Option<f64>) -> Judged {
-    let bound = noise.map_or(stated, |noise| noise.max(stated));
-    let (measure, reached, count) = (measure.into(), found.map(|found| found <= bound), DRAWS);
-    Judged { measure, stated, noise, bound, found, worst, count, reached, ..Judged::default() }
+    let count = if found.is_some() { DRAWS } else { 0 };
+    Judged { worst, count, ..Judged::at_most(measure.to_owned(), stated, noise, found) }
 }
 
 /// Logarithms of losses of the configurations that ran on every workload in every whole round.
@@ -142,21 +162,21 @@ struct Losses {
 }
 
 impl Losses {
-    /// `None`: not a single whole round, or fewer than two configurations.
-    fn of(validation: &Validation, pairs: &[Pair<'_>]) -> Option<Self> {
+    /// `None`: not a single whole round, or no more configurations than are confirmed: whatever a model says, the best is
+    /// among them.
+    fn of(validation: &Validation, scale: &Scale, pairs: &[Pair<'_>]) -> Option<Self> {
         let (count, workloads) = (validation.configurations.len(), validation.workloads.len());
-        if count < 2 || workloads == 0 || validation.rounds.is_empty() {
+        if count <= TOP || workloads == 0 || validation.rounds.is_empty() {
             return None;
         }
-        let closed = |workload: usize| validation.workloads[workload].closed;
         let mut predicted = vec![vec![f64::NAN; count]; workloads];
         for pair in pairs {
-            predicted[pair.workload][pair.configuration] = loss(&pair.predicted, pair.closed).ln();
+            predicted[pair.workload][pair.configuration] = scale.log_of(&pair.predicted);
         }
         let mut measured = vec![vec![vec![f64::NAN; count]; workloads]; validation.rounds.len()];
         for (number, round) in validation.rounds.iter().enumerate() {
             for run in round.runs.iter().filter(|run| run.slot < count) {
-                measured[number][run.piece][run.slot] = loss(&[run], closed(run.piece)).ln();
+                measured[number][run.piece][run.slot] = scale.log(run);
             }
         }
         let whole = measured.iter().flatten().chain(&predicted).flatten().all(|value| value.is_finite());
@@ -182,10 +202,9 @@ impl Losses {
 }
 
 fn choices(losses: Option<&Losses>, seed: u64) -> Vec<Judged> {
-    let names =
-        ["true best among the predicted 5", "regret after confirmation (mean)", "regret after confirmation (p95)"];
+    let names = CHOICES;
     let Some(losses) = losses else {
-        let none = at_least(names[0], Unit::Share, BEST_AMONG_TOP, None, 0);
+        let none = Judged::at_least(names[0], Unit::Share, BEST_AMONG_TOP, None, 0);
         let [mean, p95] =
             [(names[1], REGRET_MEAN), (names[2], REGRET_P95)].map(|(n, b)| regret(n, b, None, None, None));
         return vec![none, mean, p95];
@@ -218,7 +237,7 @@ fn choices(losses: Option<&Losses>, seed: u64) -> Vec<Judged> {
     let average = |values: &[f64]| (!values.is_empty()).then(|| mean(values));
     let worst = ours.iter().copied().reduce(f64::max);
     vec![
-        at_least(names[0], Unit::Share, BEST_AMONG_TOP, Some(among as f64 / DRAWS as f64), DRAWS),
+        Judged::at_least(names[0], Unit::Share, BEST_AMONG_TOP, Some(among as f64 / DRAWS as f64), DRAWS),
         regret(names[1], REGRET_MEAN, average(&ours), average(&without), worst),
         regret(names[2], REGRET_P95, quantile(&ours, 0.95), quantile(&without, 0.95), worst),
     ]

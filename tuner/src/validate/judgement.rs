@@ -32,6 +32,13 @@ pub struct Judged {
     pub count: usize,
     /// `None`: not judged.
     pub reached: Option<bool>,
+    /// Reached only because the bound is as wide as the noise: beyond what was promised. The noisier the machine, the more
+    /// of it; absent in results of earlier programs.
+    #[serde(default)]
+    pub within_noise: bool,
+    /// Pairs of runs that the noise rests on; 0 of draws.
+    #[serde(default)]
+    pub repeats: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +68,32 @@ pub struct Figure {
     pub noise: Option<f64>,
     /// As a share; of ratios, the difference. 0 where the prediction lies inside the interval.
     pub error: f64,
+}
+
+impl Judged {
+    /// What was found must be at least what is stated; noise widens nothing.
+    pub fn at_least(measure: &str, unit: Unit, stated: f64, found: Option<f64>, count: usize) -> Self {
+        let (measure, reached) = (measure.to_owned(), found.map(|found| found >= stated));
+        Self { measure, unit, at_least: true, stated, bound: stated, found, count, reached, ..Self::default() }
+    }
+
+    /// What was found must be at most the wider of what is stated and the noise.
+    pub fn at_most(measure: String, stated: f64, noise: Option<f64>, found: Option<f64>) -> Self {
+        let bound = noise.map_or(stated, |noise| noise.max(stated));
+        let reached = found.map(|found| found <= bound);
+        let within_noise = reached == Some(true) && found > Some(stated);
+        Self { measure, stated, noise, bound, found, reached, within_noise, ..Self::default() }
+    }
+
+    /// The word of the table.
+    pub fn verdict(&self) -> &'static str {
+        match self.reached {
+            Some(true) if self.within_noise => "within noise",
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "not judged",
+        }
+    }
 }
 
 impl Judgement {

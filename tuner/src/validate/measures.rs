@@ -7,14 +7,11 @@ use crate::measure::Durations;
 use crate::outcome::rounds::OneRun;
 use crate::outcome::{PriceTable, StoreLedger};
 use crate::prices::Reader;
+use crate::promises::{FEW_REQUESTS, P50_SAMPLES, UNFELT_MS};
 use crate::statistics::mean;
 
-/// Requests and times that differ by less are alike, whatever the share: one request more, a tick.
-const FEW_REQUESTS: f64 = 2.0;
+/// As [`FEW_REQUESTS`]: about two PUTs.
 const FEW_DOLLARS: f64 = 1e-5;
-const UNFELT_MS: f64 = 0.05;
-/// Samples from which a median is one.
-const P50_SAMPLES: u64 = 20;
 /// Normal deviate of a 95 % interval.
 const DEVIATE: f64 = 1.96;
 
@@ -106,8 +103,8 @@ impl What {
                 let seconds: f64 = runs.iter().map(|run| run.measured.elapsed.as_secs_f64()).sum();
                 (seconds > 0.0 && bytes > 0).then(|| bytes as f64 / seconds)
             }
-            Self::P50(kind) => percentile(&pooled(runs, kind), P50_SAMPLES, 50.0),
-            Self::P99(kind) => percentile(&pooled(runs, kind), P99_SAMPLES, 99.0),
+            Self::P50(kind) => percentile(runs, kind, P50_SAMPLES, 50.0),
+            Self::P99(kind) => percentile(runs, kind, P99_SAMPLES, 99.0),
         }
     }
 
@@ -144,11 +141,11 @@ impl What {
     /// would leave 2.5 % beyond (the rank is binomial), and at least from the lowest to the highest of the runs.
     pub fn interval(self, runs: &[&OneRun]) -> Option<(f64, f64)> {
         let Self::P99(kind) = self else { return None };
+        let middle = percentile(runs, kind, P99_SAMPLES, 99.0)?;
         let all = pooled(runs, kind);
-        let middle = percentile(&all, P99_SAMPLES, 99.0)?;
         let spread = DEVIATE * (0.99 * 0.01 / all.count() as f64).sqrt() * 100.0;
         let ends = [99.0 - spread, (99.0 + spread).min(100.0)].map(|percent| milliseconds(&all, percent));
-        let of_runs = runs.iter().filter_map(|run| percentile(&pooled(&[*run], kind), P99_SAMPLES, 99.0));
+        let of_runs = runs.iter().filter_map(|run| percentile(&[*run], kind, P99_SAMPLES, 99.0));
         let values: Vec<f64> = of_runs.chain(ends).chain([middle]).collect();
         Some((values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(0.0, f64::max)))
     }
@@ -168,8 +165,11 @@ fn pooled(runs: &[&OneRun], kind: OpKind) -> Durations {
     all
 }
 
-fn percentile(times: &Durations, least: u64, percent: f64) -> Option<f64> {
-    (times.count() >= least).then(|| milliseconds(times, percent))
+/// Of all samples, where each run has at least so many: several runs of too few would show what the one run of the other
+/// side cannot.
+fn percentile(runs: &[&OneRun], kind: OpKind, least: u64, percent: f64) -> Option<f64> {
+    let fewest = runs.iter().map(|run| run.measured.kind(kind).latency.count()).min()?;
+    (fewest >= least).then(|| milliseconds(&pooled(runs, kind), percent))
 }
 
 fn milliseconds(times: &Durations, percent: f64) -> f64 {

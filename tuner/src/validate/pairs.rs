@@ -19,10 +19,14 @@ pub struct Pair<'a> {
     pub measured: Vec<&'a OneRun>,
 }
 
-impl Pair<'_> {
-    /// Runs of the same thing: what they differ by is noise. A run and the next, so that none counts twice as much.
-    pub fn repeats(&self) -> impl Iterator<Item = (&OneRun, &OneRun)> {
-        self.measured.windows(2).map(|two| (two[0], two[1]))
+impl<'a> Pair<'a> {
+    /// Runs of the same thing: what they differ by is noise. Every two runs of different rounds, so that each configuration
+    /// has the same say; the second run of the first one only where there is no second round.
+    pub fn repeats(&self) -> Vec<(&'a OneRun, &'a OneRun)> {
+        let own: Vec<&OneRun> = self.measured.iter().copied().filter(|run| run.slot == self.configuration).collect();
+        let runs = if own.len() < 2 { &self.measured } else { &own };
+        let later = |n: usize| runs[n + 1..].iter().map(move |other| (runs[n], *other));
+        (0..runs.len()).flat_map(later).collect()
     }
 }
 

@@ -19,7 +19,8 @@ pub fn render(validation: &Validation, markdown: bool) -> String {
         let _ = writeln!(out, "PARTIAL ({why}): what follows rests on fewer runs than planned");
     }
     out.push('\n');
-    let mut measures = Table::new(&["measure", "bound", "A/A noise", "found", "worst", "rests on", "reached"]);
+    let mut measures =
+        Table::new(&["measure", "promised", "A/A noise", "bound", "found", "worst", "rests on", "reached"]);
     judgement.measures.iter().for_each(|row| measures.row(cells(row)));
     out.push_str(&table(&measures));
     let offenders = offenders(validation, &judgement.figures, &judgement.measures);
@@ -61,19 +62,15 @@ fn number(value: f64, unit: Unit) -> String {
 fn cells(row: &Judged) -> Vec<String> {
     let of = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| number(value, row.unit));
     let sign = if row.at_least { ">=" } else { "<=" };
-    let reached = match row.reached {
-        Some(true) => "yes",
-        Some(false) => "NO",
-        None => "not judged",
-    };
     vec![
         row.measure.clone(),
-        format!("{sign} {}", number(row.bound, row.unit)),
+        format!("{sign} {}", number(row.stated, row.unit)),
         of(row.noise),
+        format!("{sign} {}", number(row.bound, row.unit)),
         of(row.found),
         of(row.worst),
         row.count.to_string(),
-        reached.into(),
+        row.verdict().into(),
     ]
 }
 

@@ -51,7 +51,7 @@ fn round(number: u32, shapes: &dyn Fn(usize, usize) -> Shape) -> Round {
     Round { number, hold_out: false, runs }
 }
 
-/// Predictions and two rounds of real runs.
+/// Predictions in five weathers and two rounds of real runs.
 fn validation(predicted: &dyn Fn(usize, usize) -> Shape, measured: &dyn Fn(u32, usize, usize) -> Shape) -> Validation {
     let workload = |name: &str, closed| Played {
         name: name.into(),
@@ -74,7 +74,7 @@ fn validation(predicted: &dyn Fn(usize, usize) -> Shape, measured: &dyn Fn(u32, 
         axes: Vec::new(),
         configurations: (0..CONFIGURATIONS).map(tried).collect(),
         workloads: vec![workload("closed", true), workload("scheduled", false)],
-        predicted: vec![round(0, predicted)],
+        predicted: vec![round(0, predicted); 5],
         rounds: (0..2).map(|number| round(number, &|slot, piece| measured(number, slot, piece))).collect(),
         unfinished: None,
         notes: Vec::new(),
@@ -139,9 +139,72 @@ fn throughput_has_a_close_bound_for_half_and_noise_widens_it() {
         seconds: shape(slot).seconds * (1.0 + 0.16 * f64::from(number)),
         ..shape(slot)
     };
+    // Rounds of 1.00 and 1.16 times the seconds are 1.08 on average; 1.18 is 8.5 % off.
+    let slower = |slot, _| Shape { seconds: shape(slot).seconds * 1.18, ..shape(slot) };
     let judgement = judge(&validation(&slower, &noisy));
     let median = row(&judgement, "throughput (median)");
     assert!(median.bound > 0.13 && median.reached == Some(true), "{median:?}");
+    // Within the bound, yet nobody may read it as the promise kept.
+    assert_eq!((median.verdict(), median.repeats), ("within noise", 10));
+    let nine = row(&judgement, "throughput (9 of 10)");
+    assert_eq!((nine.verdict(), nine.within_noise), ("yes", false), "{nine:?}");
+    assert!(judgement.is_reached() && judgement.notes.iter().any(|note| note.contains("1 of 12 judged measures")));
+    let mut shown = validation(&slower, &noisy);
+    shown.judgement = Some(judgement);
+    assert!(super::show::render(&shown, false).contains("within noise"));
+}
+
+#[test]
+fn noise_is_that_of_every_two_rounds_and_of_the_twin_only_where_there_is_one() {
+    // Rounds of 1.00, 1.02 and 1.10 times the seconds; the second runs of the first configuration are wild.
+    let mut three = validation(&|slot, _| shape(slot), &as_it_is);
+    let times = |number: u32| [1.0, 1.02, 1.10][number as usize];
+    let of_round = |number: u32| {
+        let slower = |slot: usize, _: usize| Shape { seconds: shape(slot).seconds * times(number), ..shape(slot) };
+        let mut all = round(number, &slower);
+        all.runs.push(run(CONFIGURATIONS, 0, Shape { seconds: 9.0 * times(number), ..shape(0) }));
+        all
+    };
+    three.rounds = (0..3).map(of_round).collect();
+    let found = judge(&three);
+    let median = row(&found, "throughput (median)");
+    // Ratios 1.02, 1.0784 and 1.10 of each configuration.
+    assert_eq!(median.repeats, 3 * CONFIGURATIONS);
+    assert!((median.noise.unwrap() - 0.0784).abs() < 1e-3, "{median:?}");
+    three.rounds.truncate(1);
+    let found = judge(&three);
+    let median = row(&found, "throughput (median)");
+    assert_eq!((median.repeats, median.noise.map(f64::round)), (1, Some(8.0)), "{median:?}");
+}
+
+#[test]
+fn an_order_rests_on_the_same_percentile_on_both_sides() {
+    // 100 samples a run show no 99th percentile, whatever five weathers or several rounds show together: of the two per cent
+    // that are predicted in the opposite order nothing can be known.
+    let few = |slot: usize| Shape { reads: 100, ..shape(slot) };
+    let predicted = |slot: usize, _: usize| Shape { slow_ms: 40.0 * (10 - slot) as f64, ..few(slot) };
+    let judgement =
+        judge(&validation(&predicted, &|number, slot, piece| Shape { reads: 100, ..as_it_is(number, slot, piece) }));
+    assert_eq!(row(&judgement, "order, tau b (separable pairs)").found, Some(1.0), "{:#?}", judgement.notes);
+    // Nor where only one side has the samples: here a weather of 400 against rounds of 100.
+    let many = |slot: usize, _: usize| Shape { reads: 400, ..predicted(slot, 0) };
+    let judgement =
+        judge(&validation(&many, &|number, slot, piece| Shape { reads: 100, ..as_it_is(number, slot, piece) }));
+    assert_eq!(row(&judgement, "order, tau b (separable pairs)").found, Some(1.0), "{:#?}", judgement.notes);
+}
+
+#[test]
+fn among_five_there_is_no_choice_to_judge() {
+    let mut five = validation(&|slot, _| shape(CONFIGURATIONS - 1 - slot), &as_it_is);
+    five.configurations.truncate(5);
+    for round in five.predicted.iter_mut().chain(&mut five.rounds) {
+        round.runs.retain(|run| run.slot < 5);
+    }
+    let judgement = judge(&five);
+    for name in super::agreement::CHOICES {
+        assert_eq!(row(&judgement, name).reached, None, "{name} cannot be missed");
+    }
+    assert!(judgement.notes.iter().any(|note| note.contains("all 5 configurations are among 5")));
 }
 
 #[test]
@@ -159,7 +222,8 @@ fn latencies_are_judged_by_schedule_only_and_tails_only_of_enough_samples() {
     };
     let p99 = judge(&validation(&heavy, &wide));
     assert_eq!(row(&p99, "p99 (9 of 10)").worst, Some(0.0), "{:?}", row(&p99, "p99 (9 of 10)"));
-    let few = |number, slot, piece| Shape { reads: 100, ..as_it_is(number, slot, piece) };
+    // 200 samples twice are no 400 of one run.
+    let few = |number, slot, piece| Shape { reads: 200, ..as_it_is(number, slot, piece) };
     let few = judge(&validation(&heavy, &few));
     assert!(row(&few, "p99 (9 of 10)").reached.is_none() && few.notes.iter().any(|note| note.contains("299")));
 }

@@ -64,6 +64,58 @@ fn real_rounds_are_compared_with_their_noise() {
     assert_eq!(compare(&base, &noisy, 0.05).verdict, Verdict::Inconclusive);
 }
 
+/// The first rounds only.
+fn rounds(outcome: &Outcome, count: usize) -> Outcome {
+    let mut outcome = outcome.clone();
+    for one in &mut outcome.configurations {
+        one.measured_losses.truncate(count);
+    }
+    outcome
+}
+
+#[test]
+fn sweeps_of_another_number_of_rounds_are_compared_all_the_same() {
+    let base = fixture::confirmed();
+    let all_slower = |outcome: &Outcome| (0..3).fold(outcome.clone(), |slow, workload| slower(&slow, workload, 2.0));
+    let found = compare(&rounds(&base, 3), &all_slower(&rounds(&base, 4)), 0.05);
+    assert_eq!((found.verdict, found.real, found.rounds), (Verdict::Regression, true, [3, 4]), "{found:#?}");
+    // The same in few rounds is not shown to be the same.
+    for (ours, theirs, wanted) in [(3, 3, Verdict::Inconclusive), (4, 6, Verdict::Inconclusive), (5, 6, Verdict::Fine)]
+    {
+        let found = compare(&rounds(&base, ours), &rounds(&base, theirs), 0.05);
+        assert_eq!(found.verdict, wanted, "{ours} and {theirs}: {found:#?}");
+    }
+    // One round each shows nothing, and never falls back to the simulation, which is the same.
+    for count in [0, 1, 2] {
+        let found = compare(&rounds(&base, count), &all_slower(&rounds(&base, count)), 0.05);
+        assert_eq!((found.verdict, found.real), (Verdict::Inconclusive, true), "{count}: {found:#?}");
+        assert!(found.notes.iter().any(|note| note.starts_with(&format!("{count} real rounds"))), "{:?}", found.notes);
+    }
+}
+
+#[test]
+fn a_bad_round_counts_once_however_many_configurations_ran_in_it() {
+    // Every configuration is slower in half of the rounds of the new one, by far: by pairs of runs that is dozens of times
+    // the same evidence, by rounds it is three.
+    let base = fixture::confirmed();
+    let mut new = base.clone();
+    for one in &mut new.configurations {
+        for round in one.measured_losses.iter_mut().take(3) {
+            round.iter_mut().for_each(|loss| *loss *= 1.25);
+        }
+    }
+    let found = compare(&base, &new, 0.05);
+    assert_eq!(found.verdict, Verdict::Inconclusive, "{found:#?}");
+    // What is worse by less than two runs of one configuration differ by is not counted, nor called the same.
+    let mut noisy = base.clone();
+    noisy.trust.noise_floor = Some(0.5);
+    for (one, other) in [(&base, &noisy), (&noisy, &base)] {
+        let found = compare(one, &slower(other, 1, 1.3), 0.05);
+        assert_eq!((found.verdict, found.limit), (Verdict::Inconclusive, 0.5), "{found:#?}");
+        assert!(found.notes.iter().any(|note| note.contains("up to 50 %")), "{:?}", found.notes);
+    }
+}
+
 #[test]
 fn another_question_is_not_comparable() {
     let base = fixture::simulated();
@@ -125,6 +177,11 @@ fn an_explanation_names_every_setting_and_where_it_went() {
         assert!(text.contains(part), "{part}\n{text}");
     }
     assert!(!text.contains('\x1b'));
+    // Of five rounds what is shown is little more than their range.
+    let mut five = fixture::confirmed();
+    five.configurations.iter_mut().for_each(|one| one.measured_seconds.truncate(5));
+    let five = explain::render(&five, 100);
+    assert!(text.contains("95 % interval") && !five.contains("95 % interval") && five.contains("range"), "{five}");
     println!(
         "{text}\n{}",
         s3b_tuner::compare::text(&compare(&fixture::confirmed(), &slower(&fixture::confirmed(), 1, 1.3), 0.05))

@@ -7,7 +7,7 @@ use crate::fixture;
 
 fn is(value: &Value, kind: &str) -> bool {
     match kind {
-        "integer" => value.is_u64(),
+        "integer" => value.is_u64() || value.is_i64(),
         "number" => value.is_number(),
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
@@ -55,6 +55,10 @@ fn wrong(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Ve
     if schema.get("const").is_some_and(|one| one != value) {
         complain(format!("{value} is not {}", schema["const"]));
     }
+    let least = schema["minimum"].as_f64();
+    if value.as_f64().zip(least).is_some_and(|(number, least)| number < least) {
+        complain(format!("{value} is less than {}", schema["minimum"]));
+    }
     if let Some(items) = value.as_array() {
         let count = items.len() as u64;
         if schema["minItems"].as_u64().is_some_and(|n| count < n)
@@ -100,6 +104,8 @@ fn real_output_keeps_the_shipped_schema() {
     value["run"]["seed"] = Value::from("seven");
     value["configurations"][0].as_object_mut().unwrap().remove("breaks");
     value["extra"] = Value::Null;
+    value["workloads"][0]["ops"] = Value::from(-1);
     let found = complaints(&value);
-    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert!(found.iter().any(|one| one == "/workloads/0/ops: -1 is less than 0"), "{found:?}");
 }

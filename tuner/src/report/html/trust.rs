@@ -129,7 +129,7 @@ fn differences(outcome: &Outcome) -> String {
     if outcome.trust.differences.is_empty() {
         return String::new();
     }
-    let head = ["configuration", "its loss by the goal / the recommended one's", "95 % interval", "p (Holm)"]
+    let head = ["configuration", "its loss by the goal / the recommended one's", words::interval(outcome), "p (Holm)"]
         .map(str::to_owned);
     let rows: Vec<Vec<String>> = outcome
         .trust
