@@ -51,7 +51,7 @@ impl<'a> Remote<'a> {
         let server_port = port_of(&server.endpoint())?;
         let proxy = |fixed_ms| {
             let latency = Latency { fixed_ms, jitter_ms: 0.0, megabytes_per_second: 0.0 };
-            Latproxy::start(server_port, latency)
+            Latproxy::start(server_port, latency)?.context("latproxy's source is not there: ../shared/tools/latproxy")
         };
         let (near, far) = (proxy(0.0)?, proxy(LATENCY_MS)?);
         let s3backer = S3backer::installed().context("s3backer is not installed: apt-get install s3backer")?;

@@ -21,7 +21,9 @@ fn main() -> Result<()> {
     server.create_bucket(BUCKET)?;
     let endpoint = server.endpoint();
     let upstream = endpoint.trim_end_matches('/').rsplit(':').next().context("a port")?.parse()?;
-    let proxy = Latproxy::start(upstream, latency)?;
+    let Some(proxy) = Latproxy::start(upstream, latency)? else {
+        bail!("{} is absent: the latency proxy's source, which is not part of the tree", Latproxy::source().display());
+    };
     println!(
         "--bucket {BUCKET} --base-url http://127.0.0.1:{}/ --region us-east-1 --access-id {} --access-key {}",
         proxy.port(),

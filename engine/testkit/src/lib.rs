@@ -5,7 +5,6 @@
 
 mod daemon;
 mod fsx;
-mod http;
 mod latproxy;
 mod loop_device;
 mod mount;

@@ -4,14 +4,12 @@
 //! thousands.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Result, Write};
+use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-
-use crate::http::Head;
 
 /// What the proxy does to requests instead of passing them on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,10 +173,16 @@ fn exchange(request: &Head, body: &[u8], server: &mut BufReader<TcpStream>) -> R
     let sent = bytes.len();
     bytes.extend_from_slice(body);
     server.get_mut().write_all(&bytes)?;
-    let response = Head::read_answer(server)?;
+    let response = loop {
+        match Head::read(server)? {
+            Some(head) if head.status() == 100 => {}
+            Some(head) => break head,
+            None => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+        }
+    };
     let mut answer = response.to_bytes();
     let answered = answer.len();
-    if response.has_body(request.method()) {
+    if request.method() != "HEAD" && !matches!(response.status(), 204 | 304) {
         response.copy_body(server, &mut answer, true)?;
     }
     Ok((answer, [sent, answered]))
@@ -192,10 +196,130 @@ fn refusal(status: u16, method: &str) -> Vec<u8> {
     if method == "HEAD" { head.into_bytes() } else { (head + &body).into_bytes() }
 }
 
+/// The first line and the headers of a request or a response.
+struct Head {
+    first: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// `None` at the end of the connection.
+    fn read(from: &mut impl BufRead) -> Result<Option<Self>> {
+        let mut first = String::new();
+        if from.read_line(&mut first)? == 0 {
+            return Ok(None);
+        }
+        let mut headers = Vec::new();
+        loop {
+            let mut line = String::new();
+            if from.read_line(&mut line)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+        Ok(Some(Self { first: first.trim_end().to_owned(), headers }))
+    }
+
+    fn method(&self) -> &str {
+        self.first.split(' ').next().unwrap_or_default()
+    }
+
+    fn status(&self) -> u16 {
+        self.first.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    fn remove(&mut self, name: &str) -> Option<String> {
+        let at = self.headers.iter().position(|(n, _)| n.eq_ignore_ascii_case(name))?;
+        Some(self.headers.remove(at).1)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut text = format!("{}\r\n", self.first);
+        for (name, value) in &self.headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        (text + "\r\n").into_bytes()
+    }
+
+    /// Copies the body as it stands, chunk marks included. `to_end`: without a length it reaches to the end.
+    fn copy_body(&self, from: &mut impl BufRead, to: &mut Vec<u8>, to_end: bool) -> Result<()> {
+        if self.get("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+            return copy_chunks(from, to);
+        }
+        match self.get("content-length").and_then(|len| len.parse().ok()) {
+            Some(len) => copy_exactly(from, to, len),
+            None if to_end => from.read_to_end(to).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+fn copy_exactly(from: &mut impl BufRead, to: &mut Vec<u8>, len: u64) -> Result<()> {
+    match from.take(len).read_to_end(to)? as u64 == len {
+        true => Ok(()),
+        false => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+fn copy_chunks(from: &mut impl BufRead, to: &mut Vec<u8>) -> Result<()> {
+    loop {
+        let start = to.len();
+        from.read_until(b'\n', to)?;
+        let digits = String::from_utf8_lossy(&to[start..]).trim().split(';').next().unwrap_or_default().to_owned();
+        let len = u64::from_str_radix(&digits, 16).map_err(std::io::Error::other)?;
+        if len > 0 {
+            copy_exactly(from, to, len + 2)?;
+            continue;
+        }
+        // Trailers, then an empty line.
+        loop {
+            let start = to.len();
+            if from.read_until(b'\n', to)? == 0 || to[start..].iter().all(u8::is_ascii_whitespace) {
+                return Ok(());
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{ask, echo_server};
+
+    /// Answers every connection's requests with their method and body, in chunks.
+    fn echo_server() -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    let mut to = client.try_clone().unwrap();
+                    let mut from = BufReader::new(client);
+                    while let Ok(Some(head)) = Head::read(&mut from) {
+                        let mut body = Vec::new();
+                        head.copy_body(&mut from, &mut body, false).unwrap();
+                        let text = format!("{} {}", head.method(), String::from_utf8_lossy(&body));
+                        let reply = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+                        write!(to, "{reply}{:x}\r\n{text}\r\n0\r\n\r\n", text.len()).unwrap();
+                    }
+                });
+            }
+        });
+        port
+    }
+
+    fn ask(connection: &mut TcpStream, method: &str, body: &str) -> Option<(u16, String)> {
+        write!(connection, "{method} /x HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
+        let mut from = BufReader::new(connection);
+        let head = Head::read(&mut from).ok()??;
+        let mut answer = Vec::new();
+        head.copy_body(&mut from, &mut answer, true).ok()?;
+        Some((head.status(), String::from_utf8_lossy(&answer).into_owned()))
+    }
 
     #[test]
     fn passes_on_counts_refuses_and_goes_down() {
