@@ -15,6 +15,7 @@ use s3b_engine::clock::{self, Instant};
 use s3b_engine::error::{Error, ErrorKind};
 use s3b_engine::volume::Volume;
 use s3b_scenarios::{Op, OpKind, StreamProperties};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::bodies::{Bodies, PIECE};
@@ -27,7 +28,8 @@ const SCHEDULED_AT_MOST: usize = 1 << 16;
 /// A timer's tick and a little more.
 const AWAKE: Duration = Duration::from_micros(1200);
 
-const YIELDS_PER_LOOK: u32 = 4;
+/// A sleeping thread is called up to the kernel's timer slack of 50 us late.
+const LATE_AT_MOST: Duration = Duration::from_micros(60);
 
 /// When operations start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -376,20 +378,21 @@ impl<'a, D: Disk> Replayer<'a, D> {
     }
 }
 
-/// Timers tick in milliseconds and hits take microseconds, so the last stretch is waited for awake, giving way to
-/// every other task. Where time stands still meanwhile (a paused clock), the timer is exact.
+/// Returns at `time`, not at a timer's next tick. It sleeps nearly all of the time: a thread that spins is set back by the
+/// kernel for what it has used, and then everything it times is late by some milliseconds.
 async fn wait_until(time: Instant) {
+    // Time of its own, such as a paused clock's, passes only while everybody waits.
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return clock::sleep_until(time).await;
+    }
     clock::sleep_until(time.checked_sub(AWAKE).unwrap_or(time)).await;
-    let mut now = clock::now();
-    while now < time {
-        for _ in 0..YIELDS_PER_LOOK {
-            tokio::task::yield_now().await;
-        }
-        let later = clock::now();
-        if later == now {
-            clock::sleep_until(time).await;
-        }
-        now = later;
+    let rest = time.saturating_duration_since(clock::now());
+    if rest > LATE_AT_MOST {
+        #[expect(clippy::disallowed_methods, reason = "for less than a tick; the runtime has other threads")]
+        tokio::task::block_in_place(|| std::thread::sleep(rest - LATE_AT_MOST));
+    }
+    while clock::now() < time {
+        std::hint::spin_loop();
     }
 }
 
