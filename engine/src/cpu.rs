@@ -112,7 +112,7 @@ impl Cpu {
         if let Kind::Modelled(model) = &self.0 {
             let time = model.time(Work::WakeUp, 1);
             if !time.is_zero() {
-                clock::sleep(time * model.dilation).await;
+                clock::sleep(time).await;
             }
         }
     }
@@ -199,6 +199,20 @@ mod tests {
         assert_eq!([a, b, c, d], [(300, 30_000), (100, 10_000), (100, 20_000), (200, 40_000)]);
         cpu.charge(Work::Carry, 1 << 30).await;
         assert_eq!(start.elapsed().as_millis(), 40_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wake_up_takes_its_time_on_a_slowed_clock_and_keeps_no_core_busy() {
+        let rates = |work| if work == Work::WakeUp { 1e6 / 20.0 } else { 1.0 };
+        let cpu = Cpu::modelled(Box::new(rates), 1, 1000);
+        let start = clock::now();
+        let (busy, ..) = tokio::join!(cpu.charge(Work::Md5, 1), cpu.wake_up(), async {
+            cpu.wake_up().await;
+            assert_eq!(start.elapsed(), Duration::from_millis(20));
+        });
+        let () = busy;
+        Cpu::inline().wake_up().await;
+        assert_eq!(start.elapsed(), Duration::from_secs(1000));
     }
 
     #[tokio::test(start_paused = true)]

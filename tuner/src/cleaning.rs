@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
+use s3b_engine::clock;
 use s3b_engine::object::ObjectBackend;
 use s3b_engine::retry::Retrying;
 use s3b_engine::settings::Location;
@@ -12,6 +14,11 @@ use crate::connection::Access;
 use crate::journal::{Cleaned, delete_all};
 use crate::place::{OWN_PREFIX, open_store};
 use crate::runs::{Found, State, Whereabouts, keys, lock};
+
+/// A server goes on with what a killed client had sent: a PUT that it had all of may be stored after the object was deleted.
+const STRAGGLING: Duration = Duration::from_secs(2);
+/// A run whose last key is older has nothing on its way.
+const LATELY: Duration = Duration::from_secs(120);
 
 /// The access with the store of the run where none is named.
 ///
@@ -68,10 +75,27 @@ pub async fn clean(access: &Access, run: &Found) -> Result<Cleaned> {
     let store = open_store(access, &Arc::default()).await?;
     let patient: Arc<dyn ObjectBackend> = Arc::new(Retrying::new(store, access.settings.retry.clone(), Arc::default()));
     let mut left: BTreeSet<String> = noted.clone();
-    let cleaned = delete_all(&*patient, &noted, |key| {
+    let mut cleaned = delete_all(&*patient, &noted, |key| {
         left.remove(key);
     })
     .await;
+    if was_alive_lately(run) {
+        clock::sleep(STRAGGLING).await;
+        // Deleting is free, and what is not there can be deleted too.
+        left.clone_from(&noted);
+        let again = delete_all(&*patient, &noted, |key| {
+            left.remove(key);
+        })
+        .await;
+        cleaned = Cleaned { deleted: cleaned.deleted.max(again.deleted), ..again };
+    }
     keys::replace(&run.path, &left)?;
     Ok(cleaned)
+}
+
+/// Whether what the run had sent when it was killed may not be stored yet.
+fn was_alive_lately(run: &Found) -> bool {
+    let noted = std::fs::metadata(run.path.join(keys::FILE)).and_then(|file| file.modified());
+    let age = noted.ok().and_then(|at| clock::wall().duration_since(at).ok());
+    age.is_none_or(|age| age < LATELY)
 }

@@ -95,7 +95,7 @@ const K: u64 = 1 << 10;
 const M: u64 = 1 << 20;
 
 /// See the module.
-pub static JOBS: [Golden; 14] = [
+pub static JOBS: [Golden; 15] = [
     golden("oltp-64k", "oltp", [64 * K, 128 * M], 32, 250),
     golden("oltp-8k-small-cache", "oltp", [8 * K, 8 * M], 16, 1000),
     golden("oltp-256k-closed", "oltp", [256 * K, 256 * M], 64, 5000).closed(32),
@@ -103,6 +103,11 @@ pub static JOBS: [Golden; 14] = [
     golden("mail-256k-zstd-encrypted", "mail", [256 * K, 64 * M], 32, 250).also("zstd 1, AES-256", |settings| {
         settings.codec.compress = Some(Compression::Zstd(1));
         settings.codec.encrypt = Some(CipherName::Aes256Cbc);
+    }),
+    golden("mail-64k-journal", "mail", [64 * K, 64 * M], 32, 1000).also("durability journal", |settings| {
+        settings.durability = Durability::Journal;
+        // Never looked at: the disk is modelled.
+        settings.block_cache.file = Some("cache".into());
     }),
     golden("mail-64k-not-durable", "mail", [64 * K, 32 * M], 32, 1000)
         .also("durability none", |settings| settings.durability = Durability::None),

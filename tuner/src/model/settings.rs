@@ -176,7 +176,8 @@ pub struct CpuRates {
     /// Microseconds from a call to a sleeping thread until it runs.
     #[serde(deserialize_with = "not_negative")]
     pub wake_up_us: f64,
-    /// Of a request's body, either way, through the client and the kernel; hashing and TLS come on top.
+    /// Of a request's body, either way, through the client and the kernel, and through TLS if it was measured with it; hashing
+    /// comes on top.
     #[serde(deserialize_with = "positive")]
     pub body_bytes_per_s: f64,
     #[serde(deserialize_with = "positive")]
@@ -200,8 +201,8 @@ pub struct LevelRate {
 }
 
 impl Default for CpuRates {
-    /// Measured on two 2.x GHz cores of a cloud machine with this engine's own libraries; `doctor` measures yours, but for
-    /// `request_us` and `body_bytes_per_s`: those are from `cpu client` of the benches (docs/PERFORMANCE.md).
+    /// Measured on two 2.x GHz cores of a cloud machine with this engine's own libraries, without TLS; `probe` measures yours
+    /// (`request_us` and `body_bytes_per_s` are from `cpu client` of the benches, docs/PERFORMANCE.md).
     fn default() -> Self {
         let rate = |level, megabytes: f64| LevelRate { level, bytes_per_s: megabytes * 1e6 };
         Self {

@@ -1,10 +1,10 @@
 //! From visits to a model, and how sure it is. Pure.
 //!
 //! **First byte and bandwidth.** One at a time, a request takes its service time and `size / bandwidth`: the line through
-//! the medians of the sizes tells both. Service times are what is left of each request after its transfer, only where the
-//! transfer is less than half of it; elsewhere the error of the bandwidth would be taken for latency. Where many requests
-//! fill the link they wait for each other: such a cell begins with the service times of fewer, and [`super::settle`] finds
-//! its own.
+//! the medians of the sizes tells both. Service times are what is left of each request after its transfer; where the
+//! transfer is most of it they hold the bandwidth's error too, so that the two together are what was measured. Where many
+//! requests fill the link they wait for each other: such a cell begins with the service times of fewer, and
+//! [`super::settle`] finds its own.
 //! **The link** is what all connections together reach when more of them bring no more. Where more always brought more, the
 //! number is a lower bound, and the file says so.
 
@@ -14,6 +14,7 @@ use crate::model::settings::{
 };
 use crate::probe::plan::Planned;
 use crate::probe::visit::Visit;
+use crate::probe::work::with_work_of_requests;
 use crate::statistics::{interval, median, quantile};
 
 /// What the visits do not tell.
@@ -105,7 +106,7 @@ pub fn fit(found: &[(Planned, Visit)], known: Known) -> Result<Fitted, String> {
         network,
         limits,
         slow_periods: SlowPeriods::default(),
-        cpu: known.cpu,
+        cpu: with_work_of_requests(known.cpu, found),
         disk: DiskRates::default(),
         service,
     };
@@ -178,13 +179,11 @@ fn is_crowded(cell: &Planned, visit: &Visit, speed: &Speed) -> bool {
 }
 
 fn fit_cell(cell: &Planned, visit: &Visit, speed: &Speed) -> Option<(Cell, String)> {
-    let total = median(&visit.ms)?;
-    let has_body = matches!(cell.operation, Operation::Get | Operation::Put);
-    let transfer = if has_body { cell.size as f64 / speed.connection * 1000.0 } else { 0.0 };
-    let smallest = cell.size <= super::plan::SMALL;
-    if !smallest && transfer > total / 2.0 {
+    if visit.ms.is_empty() {
         return None;
     }
+    let has_body = matches!(cell.operation, Operation::Get | Operation::Put);
+    let transfer = if has_body { cell.size as f64 / speed.connection * 1000.0 } else { 0.0 };
     let service: Vec<f64> = visit.ms.iter().map(|ms| (ms - transfer).max(0.0)).collect();
     let at = |percent: f64| quantile(&service, percent / 100.0).map(rounded);
     let fitted = Cell {

@@ -13,6 +13,7 @@ pub mod learn;
 pub mod plan;
 pub mod settle;
 pub mod visit;
+pub mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

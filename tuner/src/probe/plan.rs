@@ -11,6 +11,8 @@ use crate::prices::Billing;
 
 pub const SMALL: u64 = 4 << 10;
 pub const MEDIUM: u64 = 64 << 10;
+/// What a mount has by default.
+pub const USUAL: u64 = 256 << 10;
 pub const LARGE: u64 = 1 << 20;
 pub const HUGE: u64 = 8 << 20;
 
@@ -117,6 +119,9 @@ impl Plan {
             }
         }
         for operation in [Operation::Get, Operation::Put] {
+            for (concurrency, count, rounds) in [(1, 40, 2), (4, 64, 2), (16, 96, 2)] {
+                add(operation, USUAL, concurrency, count, rounds);
+            }
             add(operation, LARGE, 1, 24, 2);
             add(operation, LARGE, 4, 32, 1);
             add(operation, LARGE, 16, 64, 1);
@@ -133,7 +138,7 @@ impl Plan {
         add(Operation::List, 0, 1, 40, 2);
         add(Operation::List, 0, 8, 60, 1);
         add(Operation::BulkDelete, BULK_KEYS, 1, 16, 1);
-        let fills = vec![(SMALL, 64), (MEDIUM, 64), (LARGE, 8), (HUGE, 2)];
+        let fills = vec![(SMALL, 64), (MEDIUM, 64), (USUAL, 16), (LARGE, 8), (HUGE, 2)];
         Self { cells, fills, scale }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::plan::{HUGE, Planned};
 use crate::interrupt::Interrupt;
+use crate::machine::processor_seconds;
 use crate::model::Operation;
 
 /// Where the probe's objects are.
@@ -46,6 +47,8 @@ pub struct Visit {
     pub bytes: u64,
     pub succeeded: u64,
     pub took_s: f64,
+    /// Processor time of this process meanwhile.
+    pub cpu_s: f64,
     pub throttled: u64,
     /// Failed otherwise; the first of them.
     pub failed: u64,
@@ -101,7 +104,7 @@ impl Ground {
     /// A closed loop: each caller is a task of its own, as the engine's are. What a shared one did for the others would be
     /// taken for the store's time.
     pub async fn visit(self: &Arc<Self>, asked: Asked, interrupt: &Interrupt) -> Visit {
-        let begin = clock::now();
+        let (begin, cpu_begin) = (clock::now(), processor_seconds());
         let asked = Arc::new(asked);
         let next = Arc::new(AtomicU64::new(asked.numbers.start));
         let (tell, mut told) = mpsc::unbounded_channel();
@@ -127,6 +130,7 @@ impl Ground {
             visit.count(answer, took, asked.cell.warm_up());
         }
         visit.took_s = begin.elapsed().as_secs_f64();
+        visit.cpu_s = processor_seconds() - cpu_begin;
         visit
     }
 }
@@ -163,6 +167,7 @@ impl Visit {
         self.bytes += later.bytes;
         self.succeeded += later.succeeded;
         self.took_s += later.took_s;
+        self.cpu_s += later.cpu_s;
         self.throttled += later.throttled;
         self.failed += later.failed;
         self.first_error = self.first_error.take().or(later.first_error);

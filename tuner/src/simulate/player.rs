@@ -29,6 +29,8 @@ const SCHEDULED_AT_MOST: usize = 1 << 16;
 /// Operations between two looks at limits and the wish to stop.
 const LOOK_EVERY: u64 = 64;
 
+const NEARLY_NOW: Duration = Duration::from_micros(20);
+
 /// When operations start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
@@ -99,6 +101,8 @@ pub(super) struct Player {
     started: Instant,
     /// Host time not yet slept in a closed loop, in undilated nanoseconds.
     debt_ns: f64,
+    /// By schedule: when the one caller has issued what came so far.
+    host_free: Instant,
     side: HostSide,
     ops: u64,
     /// Stores that flushes had hurried when all operations had returned: without the final flush.
@@ -168,6 +172,7 @@ impl Player {
             at_most,
             started: clock::now(),
             debt_ns: 0.0,
+            host_free: clock::now(),
             side: HostSide::default(),
             ops: 0,
             forced: None,
@@ -213,7 +218,19 @@ impl Player {
         if self.wait_for_turn().await {
             now = clock::now();
         }
+        now = self.behind_the_others(&op, now).await;
         self.issue(op, intended, now, Place::default());
+    }
+
+    /// One caller issues all operations, so those of a burst queue. Answers when this one is issued: a moment to come as
+    /// long as that is nearer than the engine's own steps, since every sleep costs the simulation time.
+    async fn behind_the_others(&mut self, op: &Op, now: Instant) -> Instant {
+        let issued = now.max(self.host_free);
+        self.host_free = issued + stretched(self.host_time(op));
+        if issued > now + stretched(NEARLY_NOW) {
+            clock::sleep_until(issued).await;
+        }
+        issued
     }
 
     async fn in_turn(&mut self, op: Op) {
