@@ -28,7 +28,6 @@ use tokio::runtime::Handle;
 use self::dilation::stretched;
 pub(crate) use self::ledger::{HostSide, Observed};
 pub use self::many::{Finished, in_parallel, many};
-pub use self::player::Pace;
 use self::player::Player;
 use self::scene::Scene;
 pub(crate) use self::scene::within_speeds;
@@ -36,6 +35,7 @@ pub use self::tape::{Found, MOST_KEPT, Ops, Tape};
 use crate::measure::Measured;
 use crate::model::{StoreModel, Utilisation};
 use crate::outcome::{Ledger, StoreLedger};
+pub use crate::turns::Pace;
 
 /// What to simulate.
 #[derive(Clone)]
