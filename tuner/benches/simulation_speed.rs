@@ -26,15 +26,15 @@ fn one(tape: &Arc<Tape>, block_size: u64) -> Result<()> {
     let start = clock::now();
     let simulated = run(&job(tape, block_size, 32, 250))?;
     let seconds = start.elapsed().as_secs_f64();
-    let (cache, requests) = (simulated.ledger.cache, simulated.requests);
+    let (cache, store) = (simulated.ledger.cache, simulated.ledger.store);
     let blocks = cache.read_hits + cache.read_misses + cache.write_hits + cache.write_misses;
     let ops = tape.summary.ops();
     println!(
         "{block_size} B blocks: {seconds:.3} s, {:.0} requests/s, {:.0} block operations/s, {} PUTs, {} GETs, {:.1} virtual s",
         ops as f64 / seconds,
         blocks as f64 / seconds,
-        requests.puts,
-        requests.gets,
+        store.puts,
+        store.gets,
         simulated.measured.elapsed.as_secs_f64(),
     );
     Ok(())

@@ -45,5 +45,6 @@ pub mod simulate;
 pub mod statistics;
 pub mod sweep;
 pub mod trace_options;
+pub mod turns;
 pub mod validate;
 pub mod workload;

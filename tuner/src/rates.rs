@@ -174,6 +174,13 @@ fn half_text(len: usize) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn waking_a_thread_takes_a_time_that_was_measured() {
+        let us = wake_up_us().await;
+        assert!(us.is_finite() && us > 0.0, "{us}");
+        assert_ne!(us, CpuRates::default().wake_up_us, "what stands for it where nothing was measured");
+    }
+
     #[test]
     fn every_kind_of_work_has_a_rate_that_a_model_can_hold() {
         let rates = measure(Duration::from_millis(1)).unwrap();

@@ -1,8 +1,8 @@
 //! Runs operations against a volume: by schedule (open loop) or as fast as a bound of outstanding ones allows.
 //!
 //! By schedule, every operation has an absolute intended start; a late one delays nobody's schedule, and its latency
-//! counts from when it should have started. A flush never overtakes a write that came before it: it begins when those
-//! writes have returned. In a closed loop, operations behind a flush wait for it as well, as its caller would.
+//! counts from when it should have started. A flush never overtakes a write that came before it ([`crate::turns`]). In a
+//! closed loop, operations behind a flush wait for it as well, as its caller would.
 //! Hits are answered on this task, as a mount answers them on its FUSE thread; misses are spawned.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,31 +16,18 @@ use s3b_engine::error::{Error, ErrorKind};
 use s3b_engine::volume::Volume;
 use s3b_scenarios::{Op, OpKind, StreamProperties};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::bodies::{Bodies, PIECE};
 use crate::interrupt::Interrupt;
 use crate::measure::{Done, Measured};
-
-/// Outstanding operations by schedule. A store that falls this far behind holds the schedule up; the lag shows it.
-const SCHEDULED_AT_MOST: usize = 1 << 16;
+use crate::turns::{Epoch, Order, Pace, Place, Places, is_waited_for};
 
 /// A timer's tick and a little more.
 const AWAKE: Duration = Duration::from_micros(1200);
 
 /// A sleeping thread is called up to the kernel's timer slack of 50 us late.
 const LATE_AT_MOST: Duration = Duration::from_micros(60);
-
-/// When operations start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// At their times.
-    Schedule,
-    /// As soon as fewer than this many are outstanding, within each stream's own bound and after its pauses.
-    Closed { outstanding: usize },
-    /// The same, whatever bounds and pauses the streams have.
-    Max { outstanding: usize },
-}
 
 /// How to replay.
 #[derive(Clone, Debug)]
@@ -113,11 +100,7 @@ pub async fn replay<D: Disk>(
     interrupt: &Interrupt,
     progress: &mut dyn Progress,
 ) -> Result<Measured> {
-    let outstanding = match options.pace {
-        Pace::Schedule => SCHEDULED_AT_MOST,
-        Pace::Closed { outstanding } | Pace::Max { outstanding } => outstanding.max(1),
-    };
-    let mut replayer = Replayer::new(disk, options, outstanding);
+    let mut replayer = Replayer::new(disk, options);
     let start = clock::now();
     let mut failure = None;
     for op in ops {
@@ -131,13 +114,13 @@ pub async fn replay<D: Disk>(
         progress.started(&op);
         let go_on = match options.pace {
             Pace::Schedule => replayer.at(start + Duration::from_nanos(op.time_ns), op, interrupt).await,
-            Pace::Closed { .. } | Pace::Max { .. } => replayer.at_once(op, interrupt).await,
+            Pace::Closed { .. } => replayer.at_once(op, interrupt).await,
         };
         if !go_on {
             break;
         }
     }
-    let measured = replayer.finish(start, outstanding).await;
+    let measured = replayer.finish(start).await;
     match failure {
         Some(error) => Err(error),
         None => Ok(measured),
@@ -184,61 +167,24 @@ fn hopeless(error: &Error) -> bool {
     matches!(error.kind(), Busy | Closed | Config | Denied | NoBucket | ReadOnly | Redirect)
 }
 
-/// What an outstanding operation occupies.
-struct Place {
-    /// Of all, and of its stream.
-    _slots: [Option<OwnedSemaphorePermit>; 2],
-    /// So long after it returned.
-    think: Duration,
-}
-
-impl Place {
-    fn leave(self) {
-        if !self.think.is_zero() {
-            tokio::spawn(async move {
-                clock::sleep(self.think).await;
-                drop(self);
-            });
-        }
-    }
-}
-
-/// The writes since the last flush. Each holds a sender; when all are gone the receiver says so.
-struct Epoch {
-    writes: mpsc::Sender<()>,
-    returned: mpsc::Receiver<()>,
-}
-
-impl Epoch {
-    fn new() -> Self {
-        let (writes, returned) = mpsc::channel(1);
-        Self { writes, returned }
-    }
-}
-
 struct Replayer<'a, D> {
     disk: Arc<D>,
     options: &'a Options,
     bodies: Bodies,
-    slots: Arc<Semaphore>,
-    /// Of streams with a bound of their own.
-    stream_slots: Vec<Option<Arc<Semaphore>>>,
+    places: Places,
     epoch: Epoch,
     results: Results,
     scratch: Vec<u8>,
 }
 
 impl<'a, D: Disk> Replayer<'a, D> {
-    fn new(disk: Arc<D>, options: &'a Options, outstanding: usize) -> Self {
-        let own_slots = |stream: &StreamProperties| Some(Arc::new(Semaphore::new(stream.depth?.max(1) as usize)));
-        let bounded = matches!(options.pace, Pace::Closed { .. });
+    fn new(disk: Arc<D>, options: &'a Options) -> Self {
         Self {
             disk,
             options,
             bodies: Bodies::new(&options.streams, options.seed),
-            stream_slots: options.streams.iter().map(|stream| own_slots(stream).filter(|_| bounded)).collect(),
-            slots: Arc::new(Semaphore::new(outstanding)),
-            epoch: Epoch::new(),
+            places: Places::new(options.pace, &options.streams, |pause| pause),
+            epoch: Epoch::default(),
             results: Results::default(),
             scratch: Vec::new(),
         }
@@ -256,44 +202,32 @@ impl<'a, D: Disk> Replayer<'a, D> {
             // Far behind, nothing here would ever wait and let others run.
             tokio::task::coop::consume_budget().await;
         }
-        let Some(slot) = self.slot(&self.slots, interrupt).await else { return false };
-        self.issue(op, Some(intended), Place { _slots: [Some(slot), None], think: Duration::ZERO });
+        let Some(place) = self.place(&op, interrupt).await else { return false };
+        self.issue(op, Some(intended), place);
         !self.results.with(|shared| shared.hopeless)
     }
 
     /// Starts an operation as soon as there is room. False: stop.
     async fn at_once(&mut self, op: Op, interrupt: &Interrupt) -> bool {
         let Some(place) = self.place(&op, interrupt).await else { return false };
-        let flushes = op.kind == OpKind::Flush || op.flush_before || op.durable;
+        let waits = is_waited_for(&op);
         let returned = self.issue(op, None, place);
-        if let (true, Some(returned)) = (flushes, returned) {
+        if let (true, Some(returned)) = (waits, returned) {
             // An error means that the task is gone, and then its result was recorded or it panicked.
             let _ = returned.await;
         }
         !self.results.with(|shared| shared.hopeless)
     }
 
-    /// In a closed loop: within the bound of its stream, then of all.
+    /// Waits for a place; nothing when interrupted.
     async fn place(&self, op: &Op, interrupt: &Interrupt) -> Option<Place> {
-        let stream = op.origin.stream();
-        let own = match self.stream_slots.get(stream).and_then(Option::as_ref) {
-            Some(slots) => Some(self.slot(slots, interrupt).await?),
-            None => None,
-        };
-        let slot = self.slot(&self.slots, interrupt).await?;
-        let pauses = matches!(self.options.pace, Pace::Closed { .. });
-        let think_ns = self.options.streams.get(stream).map_or(0, |stream| if pauses { stream.think_ns } else { 0 });
-        Some(Place { _slots: [Some(slot), own], think: Duration::from_nanos(think_ns) })
-    }
-
-    async fn slot(&self, slots: &Arc<Semaphore>, interrupt: &Interrupt) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
             () = interrupt.wait() => {
                 self.results.with(|shared| shared.measured.interrupted = true);
                 None
             }
-            slot = slots.clone().acquire_owned() => slot.ok(),
+            place = self.places.take(op.origin.stream()) => Some(place),
         }
     }
 
@@ -313,10 +247,11 @@ impl<'a, D: Disk> Replayer<'a, D> {
             }
             Err(error) => {
                 self.results.record(&op, intended, started, Err(error));
+                place.leave();
                 return None;
             }
         };
-        let order = self.order(&op);
+        let order = self.epoch.order(&op);
         let (disk, results) = (self.disk.clone(), self.results.clone());
         let (tell, returned) = oneshot::channel();
         tokio::spawn(async move {
@@ -350,19 +285,10 @@ impl<'a, D: Disk> Replayer<'a, D> {
         }
     }
 
-    /// What an operation must wait for, or keep others waiting for.
-    fn order(&mut self, op: &Op) -> Order {
-        let flushes_first = op.kind == OpKind::Flush || op.flush_before;
-        let before = flushes_first.then(|| std::mem::replace(&mut self.epoch, Epoch::new()).returned);
-        // A flush that still waits keeps the next one waiting too, since that covers the same writes.
-        let holds = (op.kind != OpKind::Read).then(|| self.epoch.writes.clone());
-        Order { before, holds }
-    }
-
     /// Waits for all, flushes, and takes the results.
-    async fn finish(self, start: Instant, outstanding: usize) -> Measured {
-        // Every slot free means every operation returned; the semaphore is never closed.
-        let _all = self.slots.acquire_many(outstanding as u32).await;
+    async fn finish(self, start: Instant) -> Measured {
+        // No place taken means every operation returned.
+        self.places.wait_for_all().await;
         let before_flush = clock::now();
         let flushed = self.disk.flush().await;
         let end = clock::now();
@@ -396,21 +322,8 @@ async fn wait_until(time: Instant) {
     }
 }
 
-struct Order {
-    before: Option<mpsc::Receiver<()>>,
-    /// Keeps the next flush waiting.
-    holds: Option<mpsc::Sender<()>>,
-}
-
 async fn run<D: Disk>(disk: &D, op: &Op, data: Vec<Bytes>, mut order: Order) -> Result<(), Error> {
-    if let Some(before) = &mut order.before {
-        // Nothing is ever sent: the end of the channel is the last write's return.
-        before.recv().await;
-    }
-    if op.kind == OpKind::Flush {
-        // It has passed on what it waited for; flushes themselves may overlap.
-        order.holds = None;
-    }
+    order.wait(op.kind).await;
     if op.flush_before {
         disk.flush().await?;
     }

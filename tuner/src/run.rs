@@ -1,18 +1,20 @@
 //! One run: a workload on one configuration, from a cold cache to the end of its final flush.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use s3b_engine::geometry::Geometry;
-use s3b_engine::settings::{Durability, Settings, SurveyMode, VolumeSettings};
+use s3b_engine::settings::{Durability, Settings, SurveyMode};
+use s3b_scenarios::StreamProperties;
 use s3b_scenarios::content::{Content, ContentProperties};
 
 use crate::interrupt::Interrupt;
 use crate::measure::Measured;
 use crate::outcome::StoreLedger;
 use crate::place::Place;
-use crate::replay::{self, Options, Pace, Progress};
-use crate::workload::{BlockSet, Workload};
+use crate::replay::{self, Options, Progress};
+use crate::simulate::Tape;
+use crate::turns::Pace;
+use crate::workload::BlockSet;
 
 /// Blocks in flight while data is put in place before a run.
 const FILLS_AT_A_TIME: usize = 64;
@@ -28,30 +30,6 @@ pub struct RunResult {
     pub requests: StoreLedger,
     /// What the engine said when the volume was opened.
     pub notices: Vec<String>,
-}
-
-/// The settings with a size that holds the workload, and where its devices begin.
-///
-/// # Errors
-/// A configured size too small for the workload, or a geometry that cannot be.
-pub fn fit(settings: &Settings, workload: &Workload) -> Result<(Settings, Vec<u64>)> {
-    let block_size = settings.volume.block_size.unwrap_or(VolumeSettings::NEW_BLOCK_SIZE);
-    // Checked before anything is rounded to a multiple of it.
-    Geometry::new(block_size, block_size)?;
-    let starts = workload.device_starts(block_size)?;
-    let needed = starts[starts.len() - 1];
-    let mut settings = settings.clone();
-    settings.volume.block_size = Some(block_size);
-    match settings.volume.size {
-        Some(size) if size < needed => {
-            bail!("--size={size}: {} reaches to byte {needed}; try --size={needed}", workload.title);
-        }
-        Some(_) => {}
-        None => settings.volume.size = Some(needed),
-    }
-    Geometry::new(block_size, settings.volume.size.unwrap_or(needed))
-        .with_context(|| format!("{} needs {needed} bytes", workload.title))?;
-    Ok((settings, starts))
 }
 
 /// Stores the blocks that a workload finds in place, at the store's own speed. Answers how many.
@@ -106,9 +84,11 @@ pub struct Run<'a> {
     pub settings: &'a Settings,
     /// The volume's name in its place.
     pub volume: &'a str,
-    pub workload: &'a Workload,
+    pub tape: &'a Tape,
     pub device_starts: Vec<u64>,
     pub pace: Pace,
+    /// The tape's, or with other bounds.
+    pub streams: Vec<StreamProperties>,
     /// Seed of a model's latencies; runs to be compared have the same.
     pub weather: u64,
 }
@@ -124,13 +104,9 @@ pub async fn run(place: &Place, run: Run<'_>, interrupt: &Interrupt, progress: &
         StoreLedger { retries, throttled: place.throttled(), ..place.requests() }
     };
     let before = sent();
-    let options = Options {
-        pace: run.pace,
-        device_starts: run.device_starts,
-        streams: run.workload.streams(),
-        seed: CONTENT_SEED,
-    };
-    let measured = match run.workload.ops() {
+    let Run { tape, device_starts, pace, streams, .. } = run;
+    let options = Options { pace, device_starts, streams, seed: CONTENT_SEED };
+    let measured = match tape.ops() {
         Ok(ops) => replay::replay(stack.volume(), ops, &options, interrupt, progress).await,
         Err(error) => Err(error),
     };

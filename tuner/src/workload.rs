@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use s3b_engine::geometry::Geometry;
 use s3b_scenarios::content::ContentProperties;
 use s3b_scenarios::random::Random;
 use s3b_scenarios::trace::{Options, Skipped};
@@ -82,6 +81,8 @@ impl Workload {
     pub fn of_scenario(scenario: Scenario) -> Self {
         let mut summary = Summary::default();
         scenario.ops().for_each(|op| summary.add(&op));
+        // Its volume is the same whatever of it is touched.
+        summary.device_ends = vec![scenario.span.0];
         let title = scenario.name.clone();
         let (source, trace_content) = (Source::Scenario(Box::new(scenario)), ContentProperties::default());
         Self {
@@ -115,13 +116,11 @@ impl Workload {
     }
 
     /// So many times as fast. For a replay alone: delays and flush intervals of settings do not scale with it.
-    ///
-    /// # Errors
-    /// Whatever its source yields.
-    pub fn at_speed(mut self, factor: f64) -> Result<Self> {
-        self.speed = factor;
-        self.summary = Summary::of(self.ops()?)?;
-        Ok(self)
+    #[must_use]
+    pub fn at_speed(mut self, factor: f64) -> Self {
+        self.speed *= factor;
+        self.summary.duration_ns = sooner(self.summary.duration_ns, factor);
+        self
     }
 
     fn load_scenario(path: &Path) -> Result<Self> {
@@ -156,7 +155,7 @@ impl Workload {
             return Ok(ops);
         }
         let speed = self.speed;
-        let faster = move |op: Op| Op { time_ns: (op.time_ns as f64 / speed) as u64, ..op };
+        let faster = move |op: Op| Op { time_ns: sooner(op.time_ns, speed), ..op };
         Ok(Box::new(ops.map(move |op| op.map(faster))))
     }
 
@@ -206,42 +205,27 @@ impl Workload {
     }
 
     /// Where each device begins in a volume of this block size, and at last the volume's size.
+    ///
+    /// # Errors
+    /// It is larger than any volume.
     pub fn device_starts(&self, block_size: u64) -> Result<Vec<u64>> {
-        let starts = self.summary.stacked(block_size);
-        let mut starts = starts.with_context(|| format!("{}: reaches beyond 64-bit offsets", self.title))?;
-        if let Source::Scenario(scenario) = &self.source {
-            starts = vec![0, scenario.span.0.next_multiple_of(block_size)];
-        }
-        // A workload of flushes alone still needs a volume.
-        if starts.last() == Some(&0) {
-            starts = vec![0, block_size];
-        }
-        Ok(starts)
+        device_starts(&self.summary, &self.title, block_size)
     }
+}
 
-    /// The blocks that hold data before the first operation: what a scenario says; of a trace, all that it reads or
-    /// writes in part, because on the recorded disk they did.
-    pub fn prefilled(&self, geometry: Geometry, device_starts: &[u64]) -> Result<BlockSet> {
-        let mut blocks = BlockSet::new(geometry.blocks());
-        if let Some(bytes) = self.prefilled_bytes() {
-            let filled = bytes.div_ceil(u64::from(geometry.block_size()));
-            let all = geometry.all_blocks().take_while(|block| u64::from(block.0) < filled);
-            all.for_each(|block| blocks.insert(block.0));
-            return Ok(blocks);
-        }
-        for op in self.ops()? {
-            let op = op?;
-            if !matches!(op.kind, OpKind::Read | OpKind::Write) {
-                continue;
-            }
-            for piece in geometry.pieces(device_starts[op.device as usize] + op.offset, op.len) {
-                if op.kind == OpKind::Read || piece.len < geometry.block_size() {
-                    blocks.insert(piece.block.0);
-                }
-            }
-        }
-        Ok(blocks)
-    }
+/// Where each device of a workload begins in a volume of this block size, and at last the volume's size.
+///
+/// # Errors
+/// It is larger than any volume.
+pub fn device_starts(summary: &Summary, title: &str, block_size: u64) -> Result<Vec<u64>> {
+    let starts = summary.stacked(block_size);
+    let starts = starts.with_context(|| format!("{title}: reaches beyond 64-bit offsets"))?;
+    // A workload of flushes alone still needs a volume.
+    Ok(if starts.last() == Some(&0) { vec![0, block_size] } else { starts })
+}
+
+fn sooner(time_ns: u64, factor: f64) -> u64 {
+    (time_ns as f64 / factor) as u64
 }
 
 /// A bit for each block of a volume.
@@ -322,17 +306,12 @@ mod tests {
     }
 
     #[test]
-    fn a_prefilling_scenario_fills_its_whole_volume() {
-        let workload = Workload::load("fsync-small").unwrap();
-        let starts = workload.device_starts(1 << 20).unwrap();
-        assert_eq!(starts, [0, 1 << 20]);
-        let geometry = Geometry::new(65536, 1 << 20).unwrap();
-        let blocks = workload.prefilled(geometry, &starts).unwrap();
-        assert_eq!((blocks.count(), blocks.iter().last()), (16, Some(15)));
-        assert_eq!(Workload::load("discard").unwrap().prefilled(geometry, &starts).unwrap().count(), 0);
-        // Three quarters of its span.
-        let mail = Workload::load("mail").unwrap();
-        let (starts, geometry) = (mail.device_starts(8 << 20).unwrap(), Geometry::new(8 << 20, 1 << 30).unwrap());
-        assert_eq!(mail.prefilled(geometry, &starts).unwrap().count(), 96);
+    fn a_speed_scales_times_and_nothing_else() {
+        let plain = Workload::load("mail").unwrap();
+        let (before, ends) = (plain.summary.clone(), plain.device_starts(4096).unwrap());
+        let fast = plain.at_speed(4.0);
+        assert_eq!(fast.summary.duration_ns, before.duration_ns / 4);
+        assert_eq!(fast.summary.duration_ns, fast.ops().unwrap().map(|op| op.unwrap().time_ns).max().unwrap());
+        assert_eq!((fast.summary.ops(), fast.device_starts(4096).unwrap()), (before.ops(), ends));
     }
 }

@@ -101,7 +101,7 @@ fn puts_never_grow_with_the_delay_or_the_block() {
         let ops = made_up(seed, 600);
         let mut before: Option<Vec<u64>> = None;
         for block_size in [4 << 10, 16 << 10, 64 << 10, 1 << 20] {
-            let puts = |ms| simulate_puts(&ops, block_size, Duration::from_millis(ms)).unwrap().requests.puts;
+            let puts = |ms| simulate_puts(&ops, block_size, Duration::from_millis(ms)).unwrap().ledger.store.puts;
             let row: Vec<u64> = [0, 1, 100, 1000, 10_000, 100_000].into_iter().map(puts).collect();
             assert!(row.is_sorted_by(|a, b| a >= b), "seed {seed}, {block_size}: {row:?}");
             if let Some(smaller) = before.replace(row.clone()) {

@@ -17,19 +17,19 @@ pub struct Record {
 
 impl Record {
     pub fn of(golden: &Golden, simulated: &Simulated) -> Self {
-        let (requests, ledger, measured) = (&simulated.requests, &simulated.ledger, &simulated.measured);
+        let (ledger, measured) = (&simulated.ledger, &simulated.measured);
         let (cache, store) = (&ledger.cache, &ledger.store);
         let count = |value: u64| value as f64;
         let at = |kind, percent| measured.kind(kind).latency.percentile(percent).as_secs_f64() * 1e3;
         let reads = (cache.read_hits + cache.read_misses).max(1);
         let figures = [
-            ("puts", count(requests.puts)),
-            ("gets", count(requests.gets)),
-            ("deletes", count(requests.deletes)),
-            ("lists", count(requests.lists)),
-            ("heads", count(requests.heads)),
-            ("put-bytes", count(requests.put_bytes)),
-            ("get-bytes", count(requests.get_bytes)),
+            ("puts", count(store.puts)),
+            ("gets", count(store.gets)),
+            ("deletes", count(store.deletes)),
+            ("lists", count(store.lists)),
+            ("heads", count(store.heads)),
+            ("put-bytes", count(store.put_bytes)),
+            ("get-bytes", count(store.get_bytes)),
             ("deleted-keys", count(store.deleted_keys)),
             ("retries", count(store.retries)),
             ("throttled", count(store.throttled)),

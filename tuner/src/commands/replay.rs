@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail};
 use s3b_engine::geometry::Geometry;
 use s3b_engine::settings::{Location, Settings};
-use s3b_scenarios::Op;
+use s3b_scenarios::trace::Skipped;
+use s3b_scenarios::{Op, StreamProperties};
 
 use clap::Args;
 
@@ -23,10 +24,11 @@ use crate::output;
 use crate::place::{CLAIMING, End, Place};
 use crate::prices::{Billing, Reader};
 use crate::progress::ProgressLine;
-use crate::replay::Pace;
 use crate::report::replay::{self as report, Subject};
 use crate::run::{self, Run, RunResult};
+use crate::simulate::Tape;
 use crate::trace_options::TraceOptions;
+use crate::turns::Pace;
 use crate::workload::{BlockSet, Workload};
 
 /// Run one workload on one configuration and report latencies, requests and cost
@@ -103,31 +105,26 @@ pub async fn replay(args: &Replay) -> Result<ExitCode> {
             Billing::of(PriceTable::load(&args.prices)?, reader)
         }
     };
-    let mut workload = Workload::load_with(&args.workload, &args.reading.options())?;
-    if let PaceName::Times(factor) = args.pace {
-        workload = workload.at_speed(factor)?;
-    }
     if args.outstanding.is_some() && !matches!(args.pace, PaceName::Closed | PaceName::Max) {
         bail!("--outstanding does nothing at --pace={}, where times decide; add --pace closed", args.pace);
     }
-    let (settings, device_starts) = run::fit(&access.settings, &workload)?;
+    let work = Work::of(args, &access.settings)?;
     if args.pace != PaceName::Trace {
         eprintln!("{NOT_SCALED}");
     }
-    let found = found(args, &settings, &workload, &device_starts)?;
-    let budget = budget(args, &billing, &settings, found.count())?;
+    let budget = budget(args, &billing, &work)?;
     let interrupt = Interrupt::listen();
     if let Location::Bucket(name) = &access.settings.location {
         bucket::warn(name, &access).await?;
     }
     let claim = Claim::new(&access, None, budget.clone()).await?;
     let place = &claim.place;
-    left_out::left_out(&settings, left_out::Run::Real).iter().for_each(|notice| eprintln!("{notice}"));
+    left_out::left_out(&work.settings, left_out::Run::Real).iter().for_each(|notice| eprintln!("{notice}"));
     eprintln!("working under {} of {}", place.prefix(), place.describe());
     let ran = tokio::select! {
         biased;
         end = place.ended() => Err(of_end(args, end)),
-        ran = in_place(args, place, &settings, &workload, (device_starts, &found), &interrupt) => {
+        ran = in_place(args, place, &work, &interrupt) => {
             // Whatever failed because the place has ended failed for that reason.
             ran.map_err(|error| place.has_ended().map_or(error, |end| of_end(args, end)))
         }
@@ -168,15 +165,52 @@ fn of_end(args: &Replay, end: End) -> anyhow::Error {
     }
 }
 
-/// The blocks to be put in place.
-fn found(args: &Replay, settings: &Settings, workload: &Workload, device_starts: &[u64]) -> Result<BlockSet> {
-    let (block_size, size) = (settings.volume.block_size.unwrap_or(0), settings.volume.size.unwrap_or(0));
-    let geometry = Geometry::new(block_size, size)?;
-    if args.no_prefill { Ok(BlockSet::new(geometry.blocks())) } else { workload.prefilled(geometry, device_starts) }
+/// What is to run, read and fitted.
+struct Work {
+    tape: Tape,
+    /// Of its records.
+    skipped: Skipped,
+    /// Of how it was recorded.
+    notices: Vec<String>,
+    settings: Settings,
+    device_starts: Vec<u64>,
+    /// The blocks to be put in place.
+    found: Arc<BlockSet>,
+}
+
+impl Work {
+    fn of(args: &Replay, settings: &Settings) -> Result<Self> {
+        let mut workload = Workload::load_with(&args.workload, &args.reading.options())?;
+        if let PaceName::Times(factor) = args.pace {
+            workload = workload.at_speed(factor);
+        }
+        let (skipped, notices) = (workload.skipped, workload.notices.clone());
+        let tape = Tape::of(workload)?;
+        let (settings, device_starts) = tape.fit(settings)?;
+        let (block_size, size) = (settings.volume.block_size.unwrap_or(0), settings.volume.size.unwrap_or(0));
+        let geometry = Geometry::new(block_size, size)?;
+        let found = match args.no_prefill {
+            true => Arc::new(BlockSet::new(geometry.blocks())),
+            false => tape.found_blocks(geometry, &device_starts)?,
+        };
+        Ok(Self { tape, skipped, notices, settings, device_starts, found })
+    }
+}
+
+/// When operations start, and within which bounds of their streams.
+fn pace(name: PaceName, outstanding: Option<u16>, tape: &Tape) -> (Pace, Vec<StreamProperties>) {
+    let closed = |unless: usize| Pace::Closed { outstanding: outstanding.map_or(unless, usize::from) };
+    let unbounded = |stream: &StreamProperties| StreamProperties { depth: None, think_ns: 0, ..*stream };
+    match name {
+        PaceName::Trace | PaceName::Times(_) => (Pace::Schedule, tape.streams.clone()),
+        PaceName::Closed => (closed(tape.depth), tape.streams.clone()),
+        PaceName::Max => (closed(MAX_OUTSTANDING), tape.streams.iter().map(unbounded).collect()),
+    }
 }
 
 /// Says what putting blocks in place costs, before anything is sent; of a store that costs nothing, how many they are.
-fn budget(args: &Replay, billing: &Billing, settings: &Settings, blocks: u64) -> Result<Option<Arc<Budget>>> {
+fn budget(args: &Replay, billing: &Billing, work: &Work) -> Result<Option<Arc<Budget>>> {
+    let (settings, blocks) = (&work.settings, work.found.count());
     let budget = Budget::of(billing, args.max_cost);
     let put_bytes = blocks * settings.volume.block_size.unwrap_or(0);
     let puts = StoreLedger { puts: blocks, put_bytes, ..StoreLedger::ZERO };
@@ -209,45 +243,55 @@ fn budget(args: &Replay, billing: &Billing, settings: &Settings, blocks: u64) ->
     Ok(budget)
 }
 
-async fn in_place(
-    args: &Replay,
-    place: &Place,
-    settings: &Settings,
-    workload: &Workload,
-    (device_starts, found): (Vec<u64>, &BlockSet),
-    interrupt: &Interrupt,
-) -> Result<(Subject, RunResult)> {
-    let (block_size, size) = (settings.volume.block_size.unwrap_or(0), settings.volume.size.unwrap_or(0));
-    let prefilled_blocks = run::prefill(place, settings, VOLUME, found, &workload.content(), interrupt).await?;
-    let outstanding = |unless: usize| args.outstanding.map_or(unless, usize::from);
-    let pace = match args.pace {
-        PaceName::Trace | PaceName::Times(_) => Pace::Schedule,
-        PaceName::Closed => Pace::Closed { outstanding: outstanding(workload.depth()) },
-        PaceName::Max => Pace::Max { outstanding: outstanding(MAX_OUTSTANDING) },
-    };
-    let mut line = ProgressLine::counting("replay", workload.summary.ops());
+async fn in_place(args: &Replay, place: &Place, work: &Work, interrupt: &Interrupt) -> Result<(Subject, RunResult)> {
+    let Work { tape, skipped, notices, settings, device_starts, found } = work;
+    let prefilled_blocks = run::prefill(place, settings, VOLUME, found, &tape.content, interrupt).await?;
+    let (pace, streams) = pace(args.pace, args.outstanding, tape);
+    let mut line = ProgressLine::counting("replay", tape.summary.ops());
     let mut progress = |_: &Op| line.step(String::new);
-    let run = Run { settings, volume: VOLUME, workload, device_starts, pace, weather: 0 };
+    let device_starts = device_starts.clone();
+    let run = Run { settings, volume: VOLUME, tape, device_starts, pace, streams, weather: 0 };
     let result = run::run(place, run, interrupt, &mut progress).await;
     line.finish();
     let subject = Subject {
-        workload: workload.title.clone(),
+        workload: tape.title.clone(),
         store: place.describe(),
-        pace: match (pace, args.pace) {
-            (Pace::Schedule, PaceName::Times(factor)) => format!("{factor} times as fast as its own times"),
-            (Pace::Schedule, _) => "by its own times".into(),
-            (Pace::Closed { outstanding }, _) => format!("closed loop, {outstanding} outstanding"),
-            (Pace::Max { outstanding }, _) => format!("as fast as possible, {outstanding} outstanding"),
+        pace: match (args.pace, pace) {
+            (PaceName::Times(factor), _) => format!("{factor} times as fast as its own times"),
+            (_, Pace::Schedule) => "by its own times".into(),
+            (PaceName::Max, Pace::Closed { outstanding }) => format!("as fast as possible, {outstanding} outstanding"),
+            (_, Pace::Closed { outstanding }) => format!("closed loop, {outstanding} outstanding"),
         },
         scheduled: pace == Pace::Schedule,
-        block_size,
-        size,
+        block_size: settings.volume.block_size.unwrap_or(0),
+        size: settings.volume.size.unwrap_or(0),
         threads: settings.block_cache.threads,
         write_delay_ms: settings.block_cache.write_delay.as_millis() as u64,
         prefilled_blocks,
-        skipped_records: workload.skipped.other + workload.skipped.empty,
-        times_mended: workload.skipped.back_in_time,
-        notices: workload.notices.clone(),
+        skipped_records: skipped.other + skipped.empty,
+        times_mended: skipped.back_in_time,
+        notices: notices.clone(),
     };
     Ok((subject, result?))
+}
+
+#[cfg(test)]
+mod tests {
+    use s3b_scenarios::OpKind;
+
+    use super::*;
+    use crate::simulate::Found;
+
+    #[test]
+    fn as_fast_as_possible_knows_no_bounds_of_streams() {
+        let mut tape = Tape::of_ops("t", vec![Op::new(0, OpKind::Read, 0, 512)], Found::Nothing);
+        tape.depth = 7;
+        let bounded = StreamProperties { depth: Some(2), think_ns: 9, ..StreamProperties::default() };
+        tape.streams = vec![bounded];
+        assert_eq!(pace(PaceName::Times(2.0), None, &tape).0, Pace::Schedule);
+        assert_eq!(pace(PaceName::Closed, None, &tape), (Pace::Closed { outstanding: 7 }, vec![bounded]));
+        let free = vec![StreamProperties::default()];
+        assert_eq!(pace(PaceName::Max, Some(3), &tape), (Pace::Closed { outstanding: 3 }, free.clone()));
+        assert_eq!(pace(PaceName::Max, None, &tape), (Pace::Closed { outstanding: MAX_OUTSTANDING }, free));
+    }
 }

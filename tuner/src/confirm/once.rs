@@ -23,7 +23,7 @@ use crate::machine::processor_seconds;
 use crate::place::Place;
 use crate::replay::{self, Options};
 use crate::run::{self, CONTENT_SEED};
-use crate::simulate::{HostSide, Observed, Pace, Start};
+use crate::simulate::{HostSide, Observed, Start};
 use crate::workload::BlockSet;
 
 /// Blocks read in at a time before a run.
@@ -122,10 +122,7 @@ impl<'a> Stage<'a> {
         primed.context("cannot put the cache into its state")?;
         place.model_on(self.plan.wanted.seed.wrapping_add(u64::from(round)));
         let options = Options {
-            pace: match self.plan.wanted.cases[scene.piece.case].pace {
-                Pace::Schedule => replay::Pace::Schedule,
-                Pace::Closed { outstanding } => replay::Pace::Closed { outstanding },
-            },
+            pace: self.plan.wanted.cases[scene.piece.case].pace,
             device_starts: scene.device_starts.clone(),
             streams: scene.piece.tape.streams.clone(),
             seed: CONTENT_SEED,
@@ -232,7 +229,7 @@ mod tests {
     use crate::outcome::PriceTable;
     use crate::place::Owner;
     use crate::prices::Reader;
-    use crate::simulate::{Found, Tape};
+    use crate::simulate::{Found, Pace, Tape};
 
     const BLOCK: u64 = 65536;
 

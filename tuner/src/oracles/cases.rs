@@ -67,7 +67,7 @@ impl Case {
         match self {
             Self::Puts { block_size, delay_ms, .. } => {
                 let simulated = simulate_puts(ops, *block_size, Duration::from_millis(*delay_ms))?;
-                Ok(simulated.requests.puts as f64)
+                Ok(simulated.ledger.store.puts as f64)
             }
             Self::HitRatio(row) => simulate_lru(ops, row.blocks),
         }

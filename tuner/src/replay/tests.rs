@@ -12,6 +12,8 @@ struct Slow {
     /// Reads and writes below this offset are hits.
     hits_below: u64,
     fails: Option<ErrorKind>,
+    /// Reads fail without waiting.
+    fails_at_once: Option<ErrorKind>,
     log: Mutex<Vec<String>>,
 }
 
@@ -34,6 +36,9 @@ impl Slow {
 
 impl Disk for Slow {
     fn try_read(&self, offset: u64, len: usize, _scratch: &mut Vec<u8>) -> Option<Result<(), Error>> {
+        if let Some(kind) = self.fails_at_once {
+            return Some(Err(Error::new(kind, "as arranged")));
+        }
         (offset + len as u64 <= self.hits_below).then_some(Ok(()))
     }
 
@@ -114,6 +119,20 @@ async fn streams_have_bounds_and_think_times_of_their_own() {
         let measured = replay(disk.clone(), ops, &options, &Interrupt::default(), &mut |_: &Op| {}).await.unwrap();
         assert!((millis(measured.elapsed) - expected).abs() < 3.0, "{expected}: {:?}", measured.elapsed);
         assert!((millis(measured.kind(OpKind::Read).latency.longest()) - 10.0).abs() < 1.0, "thinking is no latency");
+    }
+}
+
+/// Ten reads, one at a time, and 30 ms of thought after each: as long whether they are hits or fail.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_thought_about_whatever_it_is() {
+    for (fails_at_once, hits_below) in [(None, 1 << 20), (Some(ErrorKind::Corrupt), 0)] {
+        let disk = Arc::new(Slow { fails_at_once, hits_below, ..Slow::default() });
+        let ops = (0..10).map(|n| Ok(Op::new(0, OpKind::Read, n * 4096, 4096))).collect::<Vec<_>>().into_iter();
+        let stream = StreamProperties { depth: Some(1), think_ns: ms(30), ..StreamProperties::default() };
+        let options = Options { streams: vec![stream], ..options(Pace::Closed { outstanding: 16 }) };
+        let measured = replay(disk, ops, &options, &Interrupt::default(), &mut |_: &Op| {}).await.unwrap();
+        assert_eq!(measured.failures(), if fails_at_once.is_some() { 10 } else { 0 });
+        assert!((millis(measured.elapsed) - 300.0).abs() < 12.0, "{fails_at_once:?}: {:?}", measured.elapsed);
     }
 }
 

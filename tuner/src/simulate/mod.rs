@@ -28,14 +28,14 @@ use tokio::runtime::Handle;
 use self::dilation::stretched;
 pub(crate) use self::ledger::{HostSide, Observed};
 pub use self::many::{Finished, in_parallel, many};
-pub use self::player::Pace;
 use self::player::Player;
 use self::scene::Scene;
 pub(crate) use self::scene::within_speeds;
 pub use self::tape::{Found, MOST_KEPT, Ops, Tape};
 use crate::measure::Measured;
 use crate::model::{StoreModel, Utilisation};
-use crate::outcome::{Ledger, StoreLedger};
+use crate::outcome::Ledger;
+pub use crate::turns::Pace;
 
 /// What to simulate.
 #[derive(Clone)]
@@ -106,8 +106,6 @@ pub enum Ended {
 #[derive(Clone, Debug)]
 pub struct Simulated {
     pub measured: Measured,
-    /// Those of the ledger.
-    pub requests: StoreLedger,
     pub ledger: Ledger,
     /// Most bytes ever acknowledged and not yet stored.
     pub at_risk_bytes: u64,
@@ -173,7 +171,6 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
     let forced = player.forced();
     let (measured, host) = player.finish(ended);
     let ledger = scene.ledger(&before, host, forced);
-    let requests = ledger.store;
     let at_risk_bytes = scene.most_at_risk();
     let stored_bytes = scene.stored_bytes();
     let utilisation = scene.utilisation();
@@ -181,16 +178,8 @@ async fn simulate(job: &Job, stop: &AtomicBool) -> Result<Simulated> {
         scene.weather_off();
         scene.close().await.context("cannot close the volume")?;
     }
-    Ok(Simulated {
-        measured,
-        requests,
-        ledger,
-        at_risk_bytes,
-        stored_bytes,
-        utilisation,
-        ended,
-        notices: scene.notices(),
-    })
+    let notices = scene.notices();
+    Ok(Simulated { measured, ledger, at_risk_bytes, stored_bytes, utilisation, ended, notices })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Runs operations against a volume in virtual time, as [`crate::replay`] does in real time and with the same rules: an
-//! absolute deadline each, latency from the intended start, hits answered in place and misses spawned, no flush before the
-//! writes that came before it. Apart from that one only for speed: it needs no slots, no interrupts and no spinning, and
-//! counts hits instead of timing them.
+//! absolute deadline each, latency from the intended start, hits answered in place and misses spawned, the turns of
+//! [`crate::turns`]. Apart from that one only for speed: by schedule it needs no places, it knows no interrupts and no
+//! spinning, and counts hits instead of timing them.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +13,8 @@ use s3b_engine::clock::{self, Instant};
 use s3b_engine::error::Error;
 use s3b_engine::payload::Weight;
 use s3b_engine::volume::Volume;
-use s3b_scenarios::{Op, OpKind, StreamProperties};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use s3b_scenarios::{Op, OpKind};
+use tokio::sync::{Notify, oneshot};
 
 use super::dilation::{shrunk, since, stretched, tick_after};
 use super::ledger::HostSide;
@@ -22,23 +22,12 @@ use super::scene::Scene;
 use super::{Ended, Host, Job};
 use crate::bodies::PIECE;
 use crate::measure::{Done, Measured};
-
-/// Outstanding operations by schedule, as in a real replay.
-const SCHEDULED_AT_MOST: usize = 1 << 16;
+use crate::turns::{Epoch, Order, Pace, Place, Places, is_waited_for};
 
 /// Operations between two looks at limits and the wish to stop.
 const LOOK_EVERY: u64 = 64;
 
 const NEARLY_NOW: Duration = Duration::from_micros(20);
-
-/// When operations start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// At their times.
-    Schedule,
-    /// As soon as fewer than this many are outstanding.
-    Closed { outstanding: usize },
-}
 
 /// What the operations under way share with the loop. Locked only to add a number.
 struct Shared {
@@ -74,30 +63,17 @@ impl Shared {
     }
 }
 
-/// The writes since the last flush. Each holds a sender; when all are gone the receiver says so.
-struct Epoch {
-    writes: mpsc::Sender<()>,
-    returned: mpsc::Receiver<()>,
-}
-
-impl Epoch {
-    fn new() -> Self {
-        let (writes, returned) = mpsc::channel(1);
-        Self { writes, returned }
-    }
-}
-
 pub(super) struct Player {
     volume: Arc<Volume>,
     device_starts: Vec<u64>,
-    streams: Vec<Stream>,
-    /// Of a closed loop.
-    slots: Arc<Semaphore>,
+    /// Of what each stream writes.
+    weights: Vec<Weight>,
+    /// Of a closed loop: by schedule, counting is enough.
+    places: Places,
     epoch: Epoch,
     shared: Arc<Shared>,
     scratch: Vec<u8>,
     host: Host,
-    at_most: usize,
     started: Instant,
     /// Host time not yet slept in a closed loop, in undilated nanoseconds.
     debt_ns: f64,
@@ -109,44 +85,6 @@ pub(super) struct Player {
     forced: Option<u64>,
 }
 
-/// What the player knows of a stream of operations.
-struct Stream {
-    weight: Weight,
-    /// Closed loop: its own bound, within that of all.
-    slots: Option<Arc<Semaphore>>,
-    /// Closed loop: from an operation's return to when its place is free. Stretched.
-    think: Duration,
-}
-
-impl Stream {
-    fn new(properties: &StreamProperties) -> Self {
-        Self {
-            weight: Weight::of_ratio(properties.content.compressibility),
-            slots: properties.depth.map(|depth| Arc::new(Semaphore::new(depth.max(1) as usize))),
-            think: stretched(Duration::from_nanos(properties.think_ns)),
-        }
-    }
-}
-
-/// What an outstanding operation of a closed loop occupies.
-#[derive(Default)]
-struct Place {
-    /// Of all, and of its stream.
-    _slots: [Option<OwnedSemaphorePermit>; 2],
-    think: Duration,
-}
-
-impl Place {
-    fn leave(self) {
-        if !self.think.is_zero() {
-            tokio::spawn(async move {
-                clock::sleep(self.think).await;
-                drop(self);
-            });
-        }
-    }
-}
-
 /// What is left to do of an operation.
 enum Rest {
     Nothing,
@@ -156,20 +94,16 @@ enum Rest {
 
 impl Player {
     pub(super) fn new(job: &Job, volume: Arc<Volume>, device_starts: Vec<u64>) -> Self {
-        let at_most = match job.pace {
-            Pace::Schedule => SCHEDULED_AT_MOST,
-            Pace::Closed { outstanding } => outstanding.max(1),
-        };
+        let streams = &job.tape.streams;
         Self {
             volume,
             device_starts,
-            streams: job.tape.streams.iter().map(Stream::new).collect(),
-            slots: Arc::new(Semaphore::new(at_most)),
-            epoch: Epoch::new(),
+            weights: streams.iter().map(|stream| Weight::of_ratio(stream.content.compressibility)).collect(),
+            places: Places::new(job.pace, streams, stretched),
+            epoch: Epoch::default(),
             shared: Arc::new(Shared { results: Mutex::default(), returned: Notify::new() }),
             scratch: Vec::new(),
             host: job.host,
-            at_most,
             started: clock::now(),
             debt_ns: 0.0,
             host_free: clock::now(),
@@ -235,32 +169,21 @@ impl Player {
 
     async fn in_turn(&mut self, op: Op) {
         tokio::task::coop::consume_budget().await;
-        let place = self.place(&op).await;
+        let place = self.places.take(op.origin.stream()).await;
         self.pay(&op).await;
         let now = clock::now();
-        let flushes = op.kind == OpKind::Flush || op.flush_before || op.durable;
+        let waits = is_waited_for(&op);
         let returned = self.issue(op, now, now, place);
-        if let (true, Some(returned)) = (flushes, returned) {
+        if let (true, Some(returned)) = (waits, returned) {
             // An error means that the task panicked, and that ends the simulation elsewhere.
             let _ = returned.await;
         }
     }
 
-    /// In a closed loop: within the bound of its stream, then of all.
-    async fn place(&self, op: &Op) -> Place {
-        let stream = self.streams.get(op.origin.stream());
-        let own = match stream.and_then(|stream| stream.slots.clone()) {
-            Some(slots) => slots.acquire_owned().await.ok(),
-            None => None,
-        };
-        let slot = self.slots.clone().acquire_owned().await.ok();
-        Place { _slots: [slot, own], think: stream.map_or(Duration::ZERO, |stream| stream.think) }
-    }
-
     /// Whether it had to wait.
     async fn wait_for_turn(&self) -> bool {
         let mut waited = false;
-        while self.shared.with(|results| results.outstanding >= self.at_most) {
+        while self.shared.with(|results| results.outstanding >= self.places.at_most()) {
             self.shared.returned.notified().await;
             waited = true;
         }
@@ -319,7 +242,7 @@ impl Player {
 
     fn spawn(&mut self, rested: Rested) -> oneshot::Receiver<()> {
         let Rested { op, weight, from, intended, now, place } = rested;
-        let order = self.order(&op);
+        let order = self.epoch.order(&op);
         let (volume, shared) = (self.volume.clone(), self.shared.clone());
         let (tell, returned) = oneshot::channel();
         tokio::spawn(async move {
@@ -336,8 +259,8 @@ impl Player {
 
     /// What a write carries.
     fn weight(&self, op: &Op) -> Weight {
-        match self.streams.get(op.origin.stream()) {
-            Some(stream) if !op.origin.is_zero() => stream.weight,
+        match self.weights.get(op.origin.stream()) {
+            Some(weight) if !op.origin.is_zero() => *weight,
             _ => Weight::ZERO,
         }
     }
@@ -360,19 +283,10 @@ impl Player {
         }
     }
 
-    /// What an operation must wait for, or keep others waiting for.
-    fn order(&mut self, op: &Op) -> Order {
-        let flushes_first = op.kind == OpKind::Flush || op.flush_before;
-        let before = flushes_first.then(|| std::mem::replace(&mut self.epoch, Epoch::new()).returned);
-        // A flush that still waits keeps the next one waiting too, since that covers the same writes.
-        let holds = (op.kind != OpKind::Read).then(|| self.epoch.writes.clone());
-        Order { before, holds }
-    }
-
     /// Waits for all, and flushes.
     async fn drain(&mut self, scene: &Scene) {
-        // Of a closed loop: thinking is part of it. The semaphore is never closed.
-        let _all = self.slots.acquire_many(self.at_most as u32).await;
+        // Of a closed loop: thinking is part of it.
+        self.places.wait_for_all().await;
         while self.shared.with(|results| results.outstanding > 0) {
             self.shared.returned.notified().await;
         }
@@ -410,22 +324,9 @@ struct Rested {
     place: Place,
 }
 
-struct Order {
-    before: Option<mpsc::Receiver<()>>,
-    /// Keeps the next flush waiting.
-    holds: Option<mpsc::Sender<()>>,
-}
-
 /// What remains of an operation: of a write, all from byte `from` on.
 async fn run(volume: &Volume, op: &Op, weight: Weight, from: u64, mut order: Order) -> Result<(), Error> {
-    if let Some(before) = &mut order.before {
-        // Nothing is ever sent: the end of the channel is the last write's return.
-        before.recv().await;
-    }
-    if op.kind == OpKind::Flush {
-        // It has passed on what it waited for; flushes themselves may overlap.
-        order.holds = None;
-    }
+    order.wait(op.kind).await;
     if op.flush_before {
         volume.flush().await?;
     }

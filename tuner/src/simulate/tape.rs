@@ -11,7 +11,7 @@ use s3b_engine::settings::{Settings, VolumeSettings};
 use s3b_scenarios::content::ContentProperties;
 use s3b_scenarios::{Op, OpKind, Origin, StreamProperties, Summary};
 
-use crate::workload::{BlockSet, Workload};
+use crate::workload::{BlockSet, Workload, device_starts};
 
 /// Operations kept in memory: 192 MiB. A longer workload is read from its source by every simulation.
 pub const MOST_KEPT: usize = 8 << 20;
@@ -92,14 +92,8 @@ impl Tape {
     pub fn of(workload: Workload) -> Result<Self> {
         let (title, content, depth) = (workload.title.clone(), workload.content(), workload.depth());
         let streams = workload.streams();
-        let mut summary = workload.summary.clone();
-        let mut found = Found::WhatIsRead;
-        if !workload.is_trace() {
-            summary.device_ends = vec![workload.device_starts(1)?[1]];
-        }
-        if let Some(bytes) = workload.prefilled_bytes() {
-            found = Found::Prefix(bytes);
-        }
+        let summary = workload.summary.clone();
+        let found = workload.prefilled_bytes().map_or(Found::WhatIsRead, Found::Prefix);
         let source: Source = Box::new(move || -> Result<Ops<'static>> { workload.ops() });
         let kept = keep(source()?, MOST_KEPT)?;
         Ok(Self { title, summary, content, streams, depth, found, kept, source, sets: Mutex::default() })
@@ -163,12 +157,7 @@ impl Tape {
         let block_size = settings.volume.block_size.unwrap_or(VolumeSettings::NEW_BLOCK_SIZE);
         // Checked before anything is rounded to a multiple of it.
         Geometry::new(block_size, block_size)?;
-        let starts = self.summary.stacked(block_size);
-        let mut starts = starts.with_context(|| format!("{}: reaches beyond 64-bit offsets", self.title))?;
-        if starts.last() == Some(&0) {
-            // A workload of flushes alone still needs a volume.
-            starts = vec![0, block_size];
-        }
+        let starts = device_starts(&self.summary, &self.title, block_size)?;
         let needed = starts[starts.len() - 1];
         let mut settings = settings.clone();
         settings.volume.block_size = Some(block_size);
@@ -279,5 +268,40 @@ mod tests {
             let set = tape.found_blocks(geometry, &starts).unwrap();
             assert_eq!(set.iter().collect::<Vec<_>>(), blocks, "{found:?}");
         }
+    }
+
+    /// A tape of a built-in scenario, the size of its volume, and the blocks that it finds there.
+    fn scenario(name: &str, block_size: u64) -> (Option<u64>, Vec<u32>) {
+        let tape = Tape::of(Workload::load(name).unwrap()).unwrap();
+        let mut settings = Settings::default();
+        settings.volume.block_size = Some(block_size);
+        let (settings, starts) = tape.fit(&settings).unwrap();
+        let geometry = Geometry::new(block_size, settings.volume.size.unwrap()).unwrap();
+        (settings.volume.size, tape.found_blocks(geometry, &starts).unwrap().iter().collect())
+    }
+
+    #[test]
+    fn a_prefilling_scenario_fills_its_whole_volume() {
+        assert_eq!(scenario("fsync-small", 65536), (Some(1 << 20), (0..16).collect()));
+        assert!(scenario("discard", 65536).1.is_empty());
+        // Three quarters of its span.
+        assert_eq!(scenario("mail", 8 << 20).1, (0..96).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_volume_too_small_is_refused_and_one_of_flushes_alone_has_a_block() {
+        let fit = |ops: Vec<Op>, size| {
+            let mut settings = Settings::default();
+            (settings.volume.block_size, settings.volume.size) = (Some(4096), size);
+            Tape::of_ops("x", ops, Found::Nothing)
+                .fit(&settings)
+                .map(|(settings, starts)| (settings.volume.size, starts))
+        };
+        let flush = vec![Op::new(0, OpKind::Flush, 0, 0)];
+        assert_eq!(fit(flush, None).unwrap(), (Some(4096), vec![0, 4096]));
+        let write = || vec![Op::new(0, OpKind::Write, 4096, 512)];
+        assert_eq!(fit(write(), Some(1 << 20)).unwrap(), (Some(1 << 20), vec![0, 8192]));
+        let refused = fit(write(), Some(4096)).unwrap_err().to_string();
+        assert!(refused.contains("--size=4096") && refused.contains("--size=8192"), "{refused}");
     }
 }
