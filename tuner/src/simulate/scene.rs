@@ -103,17 +103,15 @@ impl Scene {
     /// Returns when the store is asked for nothing any more: what reading made the engine read ahead belongs to no
     /// operation. An engine that never rests is not waited for.
     async fn settle(&self) {
-        // Longer than a wake-up.
+        // Longer than a wake-up. Requests take no time yet, so none is ever seen in flight: they are counted.
         const LOOK: Duration = Duration::from_millis(3);
-        const QUIET_LOOKS: u32 = 3;
         const MOST_LOOKS: u32 = 1000;
-        let mut quiet = 0;
         for _ in 0..MOST_LOOKS {
-            quiet = if self.counts.in_flight() == 0 { quiet + 1 } else { 0 };
-            if quiet == QUIET_LOOKS {
+            let before = self.counts.requests();
+            clock::sleep(stretched(LOOK)).await;
+            if self.counts.requests() == before {
                 return;
             }
-            clock::sleep(stretched(LOOK)).await;
         }
     }
 

@@ -105,6 +105,22 @@ fn a_warm_cache_answers_at_once_and_what_is_dirty_is_stored() {
 }
 
 #[test]
+fn what_filling_the_cache_makes_the_engine_read_ahead_is_over_when_the_run_begins() {
+    const RANGE: u64 = 4 << 20;
+    let reads = vec![Op::new(0, OpKind::Read, 0, 4096), Op::new(1000, OpKind::Read, 80 * RANGE, 4096)];
+    let tape = Arc::new(Tape::of_ops("reads", reads, Found::WhatIsTouched));
+    let mut store = crate::model::shipped::standard();
+    store.cpu.wake_up_us = 900.0;
+    let mut job = Job { store: Some(Arc::new(store)), ..Job::new(settings(65536), tape) };
+    job.settings.block_cache.threads = 1;
+    // Else the engine knows that there is nothing to read ahead.
+    job.settings.zero_map.survey = s3b_engine::settings::SurveyMode::Off;
+    job.start.resident = (0..60).map(|n| (n * RANGE, RANGE / 2)).collect();
+    let ledger = run(&job).unwrap().ledger;
+    assert_eq!((ledger.cache.read_ahead, ledger.store.gets), (0, 2), "what was read first made room for the rest");
+}
+
+#[test]
 fn a_repeated_put_is_no_hit_of_a_read() {
     let op = |n: u64| {
         let kind = if n.is_multiple_of(2) { OpKind::Read } else { OpKind::Write };
